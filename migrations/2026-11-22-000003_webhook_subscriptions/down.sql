@@ -1,0 +1,1 @@
+DROP TABLE event_types, external_webhook_secrets, external_webhooks;
