@@ -1,0 +1,40 @@
+//! What becomes of a delivery: states, answers and what they mean, the retry schedule, leases, settlement, the ledger.
+//!
+//! A delivery is one event for one subscription. Entry points: [`settle`] turns one attempt's [`Answer`] into the
+//! [`Settlement`] to write; [`judge`] is the table of answers beneath it; [`RetrySchedule`] says when to try again;
+//! [`Lease`] says who may try; [`Circumstances`] says whether to try at all; [`Ledger`] proves that nothing was lost.
+//!
+//! Invariants: a final [`Status`] never changes; a retry is never earlier than the schedule's entry; no number a
+//! receiver chose is used before it was capped.
+//!
+//! Deliberately absent: clocks, randomness and I/O (now and jitter are arguments), SQL, the stream's encoding, and the
+//! signing of requests (`onering-signing`).
+
+mod answer;
+mod database_time;
+mod holding;
+mod lease;
+mod ledger;
+mod outcome;
+pub mod retry_after;
+mod schedule;
+mod settlement;
+mod snippet;
+mod status;
+mod text_enum;
+mod transition;
+mod work;
+
+pub use answer::{Answer, Failure};
+pub use database_time::DatabaseTime;
+pub use holding::{Circumstances, HeldReason, Standing};
+pub use lease::Lease;
+pub use ledger::Ledger;
+pub use outcome::{AttemptOutcome, JudgePolicy, Outcome, judge};
+pub use schedule::{Next, RetrySchedule, ScheduleError};
+pub use settlement::{Attempt, AttemptLog, Rules, Settlement, settle};
+pub use snippet::Snippet;
+pub use status::Status;
+pub use text_enum::UnknownText;
+pub use transition::{StatsOutcome, Transition};
+pub use work::Work;

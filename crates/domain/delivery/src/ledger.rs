@@ -1,0 +1,115 @@
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+
+/// The loss ledger of a range: what should be there against what is there, counted from rows at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Deliveries the events of the range were accepted with: what ingest promised.
+    pub matched: u64,
+    /// Deliveries made later to repeat another one (resend, replay): promised too.
+    pub repeated: u64,
+    /// Waiting for a first attempt or held.
+    pub pending: u64,
+    /// Those of the pending that are held.
+    pub held: u64,
+    /// Waiting for another attempt.
+    pub retrying: u64,
+    /// Final: the receiver has it.
+    pub delivered: u64,
+    /// Final: given up.
+    pub dead: u64,
+    /// Final: too old.
+    pub replay_expired: u64,
+    /// Final: subscription gone.
+    pub cancelled: u64,
+}
+
+impl Ledger {
+    /// Counts rows of a status.
+    pub const fn add(&mut self, status: Status, rows: u64) {
+        let count = match status {
+            Status::Pending => &mut self.pending,
+            Status::Retrying => &mut self.retrying,
+            Status::Delivered => &mut self.delivered,
+            Status::Dead => &mut self.dead,
+            Status::ReplayExpired => &mut self.replay_expired,
+            Status::Cancelled => &mut self.cancelled,
+        };
+        *count = count.saturating_add(rows);
+    }
+
+    /// Rows of a status.
+    #[must_use]
+    pub const fn count(&self, status: Status) -> u64 {
+        match status {
+            Status::Pending => self.pending,
+            Status::Retrying => self.retrying,
+            Status::Delivered => self.delivered,
+            Status::Dead => self.dead,
+            Status::ReplayExpired => self.replay_expired,
+            Status::Cancelled => self.cancelled,
+        }
+    }
+
+    /// Deliveries that are not over.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.pending.saturating_add(self.retrying)
+    }
+
+    /// Deliveries that are over.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let settled = Status::ALL.iter().filter(|status| status.is_terminal());
+        settled.fold(0, |sum, status| sum.saturating_add(self.count(*status)))
+    }
+
+    /// Deliveries that should be there and are not; negative when there are too many.
+    #[must_use]
+    pub fn missing(&self) -> i128 {
+        let promised = i128::from(self.matched) + i128::from(self.repeated);
+        promised - Status::ALL.iter().map(|status| i128::from(self.count(*status))).sum::<i128>()
+    }
+
+    /// Whether every promised delivery is there, once.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.missing() == 0 && self.held <= self.pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_range_balances() {
+        assert!(Ledger::default().balances());
+    }
+
+    #[test]
+    fn one_row_too_few_or_too_many_shows() {
+        let mut ledger = Ledger { matched: 6, repeated: 1, ..Ledger::default() };
+        Status::ALL.iter().for_each(|status| ledger.add(*status, 1));
+        assert_eq!((ledger.missing(), ledger.balances()), (1, false));
+        ledger.add(Status::Delivered, 1);
+        assert!(ledger.balances());
+        assert_eq!((ledger.waiting(), ledger.settled()), (2, 5));
+        ledger.add(Status::Delivered, 1);
+        assert_eq!((ledger.missing(), ledger.balances()), (-1, false));
+    }
+
+    proptest! {
+        #[test]
+        fn huge_counts_do_not_overflow(matched: u64, counts: [u64; 6]) {
+            let mut ledger = Ledger { matched, repeated: matched, ..Ledger::default() };
+            Status::ALL.iter().zip(counts).for_each(|(status, rows)| ledger.add(*status, rows));
+            let rows: i128 = counts.iter().map(|rows| i128::from(*rows)).sum();
+            prop_assert_eq!(ledger.missing(), 2 * i128::from(matched) - rows);
+            let _ = (ledger.waiting(), ledger.settled());
+        }
+    }
+}
