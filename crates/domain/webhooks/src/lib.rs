@@ -32,7 +32,7 @@ pub use event_type::{EventPattern, EventType, EventTypeError, PatternError};
 pub use filter::{Filter, FilterError};
 pub use idempotency::{ContentDigest, IdempotencyKey, IdempotencyKeyError};
 pub use new_event::{EventInput, NewEvent};
-pub use settings::{SubscriptionSettings, bounds};
+pub use settings::{SubscriptionSettings, bounds, rotation_overlap};
 pub use subscription::{Subscription, SubscriptionStatus, UnknownStatus};
 pub use subscription_change::{SubscriptionChange, SubscriptionPatch};
 pub use subscription_input::{NewSubscription, SubscriptionInput};

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use chrono::{DateTime, Datelike, Utc};
 use onering_ids::Recipient;
 use onering_problem::Problem;
@@ -9,7 +11,7 @@ use crate::event_type::EventType;
 use crate::idempotency::ContentDigest;
 
 /// An event as a publisher sends it, unchecked.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventInput {
     /// What happened.
@@ -22,6 +24,13 @@ pub struct EventInput {
     /// Whose event it is, or `*`; the publisher's own when left out.
     #[serde(default)]
     pub owner_id: Option<String>,
+}
+
+/// Payloads are never logged.
+impl fmt::Debug for EventInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EventInput").field("event_type", &self.event_type).finish_non_exhaustive()
+    }
 }
 
 /// An event that may be accepted.
@@ -43,8 +52,7 @@ impl NewEvent {
     /// # Errors
     /// A problem that names the field.
     pub fn parse(input: EventInput) -> Result<Self, Problem> {
-        let event_type =
-            input.event_type.parse().map_err(|error| Problem::invalid("event_type", sentence(&error)))?;
+        let event_type = input.event_type.parse().map_err(|error| Problem::invalid("event_type", sentence(&error)))?;
         let data = EventData::new(input.data).map_err(|error| Problem::invalid("data", sentence(&error)))?;
         let occurred_at = input.occurred_at.as_deref().map(occurred_at).transpose()?;
         let recipient = match input.owner_id {
@@ -154,7 +162,8 @@ mod tests {
     #[test]
     fn each_part_counts_in_the_digest() {
         let acme = Recipient::Partner("acme".parse().unwrap());
-        let digest = |json: &str, recipient: &Recipient| NewEvent::parse(input(json)).unwrap().content_digest(recipient);
+        let digest =
+            |json: &str, recipient: &Recipient| NewEvent::parse(input(json)).unwrap().content_digest(recipient);
         let first = digest(r#"{"event_type":"a","data":1}"#, &acme);
         assert_eq!(first, digest(r#" {"data":1,"event_type":"a"}"#, &acme), "the order of members does not count");
         for (json, recipient) in [

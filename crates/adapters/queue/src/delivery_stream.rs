@@ -1,0 +1,177 @@
+//! [`DeliveryStream`]: pushing deliveries, acknowledging them, and how many wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::redis::{Cmd, Value, cmd, pipe};
+
+use crate::entry::StreamEntry;
+use crate::error::{Fault, QueueError};
+use crate::link::Link;
+use crate::names::{DELIVERIES, FIELD, GROUP};
+use crate::pooled::Pooled;
+use crate::stream_reply::EntryId;
+
+/// With more entries than this in the stream nothing more is pushed: what is left out waits in Postgres, where the
+/// sweep finds it, so Redis' memory stays bounded however far the workers fall behind.
+pub const STREAM_BOUND: u64 = 20_000;
+
+/// How many entries go into one round trip. Bounds how long one push keeps the connection from others.
+const PUSH_CHUNK: usize = 256;
+
+/// How many ids one acknowledging command names.
+const ACK_CHUNK: usize = 512;
+
+/// Deletes, in one step, the names of consumers that hold nothing and have not read for `ARGV[2]` milliseconds.
+/// In one step, because a consumer that reads between the look and the deletion would lose what it read.
+const FORGET_SCRIPT: &str = "
+local forgotten = 0
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local about = {}
+  for i = 1, #consumer, 2 do about[consumer[i]] = consumer[i + 1] end
+  if about['pending'] == 0 and about['idle'] >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], about['name'])
+    forgotten = forgotten + 1
+  end
+end
+return forgotten";
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushReport {
+    /// How many entries went into the stream; the rest was left to the sweep because the stream is full.
+    pub pushed: usize,
+    /// How many entries the stream holds now.
+    pub stream_len: u64,
+}
+
+/// The writing and settling end of the delivery stream. Clones share one connection, usable from any thread.
+#[derive(Clone)]
+pub struct DeliveryStream {
+    link: Arc<Link>,
+    pooled: Pooled,
+    /// The length as last heard, so that a full stream is known without asking.
+    last_len: Arc<AtomicU64>,
+}
+
+impl DeliveryStream {
+    pub(crate) fn new(link: Arc<Link>, pooled: Pooled) -> Self {
+        Self { link, pooled, last_len: Arc::default() }
+    }
+
+    /// Pushes entries, in order, a few hundred to a round trip, until all are in or the stream is full
+    /// ([`STREAM_BOUND`]).
+    ///
+    /// # Errors
+    /// [`QueueError::Push`]. Some entries may be in the stream all the same; that costs a look at most, because the
+    /// fence lets only the holder of the current lease send.
+    pub async fn push(&self, entries: &[StreamEntry]) -> Result<PushReport, QueueError> {
+        let mut pushed = 0;
+        for chunk in entries.chunks(PUSH_CHUNK) {
+            if self.is_full().await? {
+                break;
+            }
+            let len = self.push_chunk(chunk).await;
+            self.learn(len.map_err(|source| QueueError::Push { entries: entries.len() - pushed, source })?);
+            pushed += chunk.len();
+        }
+        Ok(PushReport { pushed, stream_len: self.last_len.load(Ordering::Relaxed) })
+    }
+
+    async fn push_chunk(&self, chunk: &[StreamEntry]) -> Result<u64, Fault> {
+        let mut commands = pipe();
+        for entry in chunk {
+            commands.cmd("XADD").arg(DELIVERIES).arg("*").arg(FIELD).arg(entry.encode()).ignore();
+        }
+        commands.cmd("XLEN").arg(DELIVERIES);
+        let (len,) = self.link.pipeline(&commands).await?;
+        Ok(len)
+    }
+
+    /// Whether the stream is full. Asks Redis only when it was full when last heard of: the workers may have caught up.
+    async fn is_full(&self) -> Result<bool, QueueError> {
+        Ok(self.last_len.load(Ordering::Relaxed) >= STREAM_BOUND && self.len().await? >= STREAM_BOUND)
+    }
+
+    /// How many entries the stream holds: waiting ones and taken ones that are not acknowledged yet.
+    ///
+    /// # Errors
+    /// [`QueueError::Length`].
+    pub async fn len(&self) -> Result<u64, QueueError> {
+        let mut command = cmd("XLEN");
+        command.arg(DELIVERIES);
+        let len = self.pooled.query(command).await.map_err(|source| QueueError::Length { source })?;
+        self.learn(len);
+        Ok(len)
+    }
+
+    /// Whether the stream holds nothing: nothing waits and nothing is being attempted.
+    ///
+    /// # Errors
+    /// [`QueueError::Length`].
+    pub async fn is_empty(&self) -> Result<bool, QueueError> {
+        Ok(self.len().await? == 0)
+    }
+
+    /// Acknowledges entries and deletes them, in one round trip.
+    ///
+    /// # Errors
+    /// [`QueueError::Acknowledge`]. Then they are handed out again later and lose at their renewal.
+    pub async fn ack(&self, ids: &[EntryId]) -> Result<(), QueueError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut commands = pipe();
+        for chunk in ids.chunks(ACK_CHUNK) {
+            let names: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+            commands.cmd("XACK").arg(DELIVERIES).arg(GROUP).arg(&names).ignore();
+            commands.cmd("XDEL").arg(DELIVERIES).arg(&names).ignore();
+        }
+        let answered: Result<(), Fault> = self.link.pipeline(&commands).await;
+        answered.map_err(|source| QueueError::Acknowledge { entries: ids.len(), source })
+    }
+
+    /// Makes the consumer group, and the stream with it, if they are not there. The group begins at the stream's
+    /// first entry, so what was pushed before the group existed is read.
+    ///
+    /// # Errors
+    /// [`QueueError::Group`].
+    pub async fn ensure_group(&self) -> Result<(), QueueError> {
+        let mut command = cmd("XGROUP");
+        command.arg("CREATE").arg(DELIVERIES).arg(GROUP).arg("0").arg("MKSTREAM");
+        let created: Result<Value, Fault> = self.link.query(&command).await;
+        match created {
+            Err(fault) if !fault.has_code("BUSYGROUP") => Err(QueueError::Group { source: fault }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets the names of consumers that hold no entry and have not read for `idle`: each worker that ever ran leaves
+    /// one. Answers how many.
+    ///
+    /// # Errors
+    /// [`QueueError::Forget`].
+    pub async fn forget_idle_consumers(&self, idle: Duration) -> Result<u64, QueueError> {
+        let mut command = cmd("EVAL");
+        command.arg(FORGET_SCRIPT).arg(1).arg(DELIVERIES).arg(GROUP).arg(whole_ms(idle));
+        match self.pooled.query(command).await {
+            Err(fault) if fault.has_code("NOGROUP") => Ok(0),
+            result => result.map_err(|source| QueueError::Forget { source }),
+        }
+    }
+
+    pub(crate) async fn query(&self, command: &Cmd) -> Result<Value, Fault> {
+        self.link.query(command).await
+    }
+
+    fn learn(&self, len: u64) {
+        self.last_len.store(len, Ordering::Relaxed);
+    }
+}
+
+/// A duration as Redis takes it.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

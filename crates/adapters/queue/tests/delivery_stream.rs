@@ -1,0 +1,234 @@
+//! The stream on a real Redis: what is pushed is read, nothing taken is lost, and a lost stream is made again.
+
+mod support;
+
+use std::time::Duration;
+
+use deadpool_redis::redis::pipe;
+use onering_queue::{Batch, Consumer, STREAM_BOUND, StreamEntry};
+use onering_testkit::TcpProxy;
+
+use support::{entry, queue, raw, send, soon};
+
+const BLOCK: Duration = Duration::from_millis(200);
+
+fn read_entries(batch: &Batch) -> Vec<StreamEntry> {
+    batch.entries.iter().map(|(_, entry)| entry.clone()).collect()
+}
+
+/// Reads until so many entries have come.
+async fn read_all(consumer: &mut Consumer, count: usize) -> Batch {
+    let mut all = Batch::default();
+    soon("the entries arrive", async || {
+        if let Ok(batch) = consumer.read(100, BLOCK).await {
+            all.entries.extend(batch.entries);
+            all.garbled += batch.garbled;
+        }
+        all.entries.len() >= count
+    })
+    .await;
+    all
+}
+
+#[tokio::test]
+async fn what_is_pushed_is_read_in_order_and_acknowledging_removes_it() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let stream = queue.deliveries();
+    let entries: Vec<_> = (0..600).map(entry).collect();
+    let report = stream.push(&entries).await.unwrap();
+    assert_eq!((report.pushed, report.stream_len), (600, 600));
+    let mut consumer = queue.consumer("one");
+    let batch = read_all(&mut consumer, 600).await;
+    assert_eq!(read_entries(&batch), entries);
+    assert_eq!(stream.len().await.unwrap(), 600, "what is taken stays until it is acknowledged");
+    let ids: Vec<_> = batch.entries.iter().map(|(id, _)| *id).collect();
+    stream.ack(&ids).await.unwrap();
+    assert!(stream.is_empty().await.unwrap());
+    stream.ack(&[]).await.unwrap();
+    assert_eq!(stream.push(&[]).await.unwrap().pushed, 0);
+}
+
+#[tokio::test]
+async fn two_consumers_never_take_the_same_entry() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let mut consumers = [queue.consumer("one"), queue.consumer("two")];
+    queue.deliveries().push(&(0..40).map(entry).collect::<Vec<_>>()).await.unwrap();
+    let mut seen = Vec::new();
+    for turn in 0..4 {
+        let batch = consumers[turn % 2].read(10, BLOCK).await.unwrap();
+        assert_eq!(batch.entries.len(), 10);
+        seen.extend(read_entries(&batch));
+    }
+    assert_eq!(seen, (0..40).map(entry).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn waiting_longer_than_the_usual_response_timeout_is_no_error() {
+    let redis = onering_testkit::redis().await;
+    let mut consumer = queue(&redis.url()).consumer("patient");
+    assert_eq!(consumer.read(1, Duration::from_millis(1_200)).await.unwrap(), Batch::default());
+    assert_eq!(consumer.read(1, Duration::ZERO).await.unwrap(), Batch::default());
+}
+
+#[tokio::test]
+async fn a_read_that_is_dropped_loses_nothing() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let mut consumer = queue.consumer("one");
+    let mut behind = raw(&redis.url()).await;
+    let block = Duration::from_secs(20);
+    tokio::select! {
+        biased;
+        _ = consumer.read(10, block) => panic!("nothing was pushed"),
+        () = soon("the read blocks", async || {
+            let info: String = send(&mut behind, "INFO clients").await;
+            info.contains("blocked_clients:1")
+        }) => {}
+    }
+    queue.deliveries().push(&[entry(1)]).await.unwrap();
+    assert_eq!(read_entries(&consumer.finish().await.unwrap()), [entry(1)]);
+    assert_eq!(consumer.finish().await.unwrap(), Batch::default());
+    queue.deliveries().push(&[entry(2)]).await.unwrap();
+    assert_eq!(read_entries(&consumer.read(10, block).await.unwrap()), [entry(2)]);
+}
+
+#[tokio::test]
+async fn entries_of_a_dead_worker_are_taken_over_once_idle() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    queue.deliveries().push(&(0..5).map(entry).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(queue.consumer("dead").read(10, BLOCK).await.unwrap().entries.len(), 5);
+    let mut heir = queue.consumer("heir");
+    assert_eq!(heir.read(10, Duration::ZERO).await.unwrap(), Batch::default());
+    assert_eq!(heir.claim_idle(Duration::from_secs(3600), 10).await.unwrap(), Batch::default());
+    let mut inherited = Vec::new();
+    for _ in 0..3 {
+        inherited.extend(heir.claim_idle(Duration::ZERO, 2).await.unwrap().entries);
+    }
+    let entries: Vec<_> = inherited.iter().map(|(_, entry)| entry.clone()).collect();
+    assert_eq!(entries, (0..5).map(entry).collect::<Vec<_>>());
+    queue.deliveries().ack(&inherited.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await.unwrap();
+    assert!(queue.deliveries().is_empty().await.unwrap());
+}
+
+#[tokio::test]
+async fn garbage_is_counted_and_put_away() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let mut behind = raw(&redis.url()).await;
+    let _: String = send(&mut behind, "XADD onering:deliveries * d nonsense").await;
+    let _: String = send(&mut behind, "XADD onering:deliveries * other field more fields").await;
+    queue.deliveries().push(&[entry(1)]).await.unwrap();
+    let batch = queue.consumer("one").read(10, BLOCK).await.unwrap();
+    assert_eq!((read_entries(&batch), batch.garbled), (vec![entry(1)], 2));
+    assert_eq!(queue.deliveries().len().await.unwrap(), 1, "only the good one stays");
+}
+
+#[tokio::test]
+async fn a_flushed_redis_is_read_from_again() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let mut behind = raw(&redis.url()).await;
+    let mut consumer = queue.consumer("one");
+    assert_eq!(consumer.claim_idle(Duration::ZERO, 10).await.unwrap(), Batch::default());
+    for n in 0..3 {
+        // Once between reads, then in the middle of one.
+        let () = send(&mut behind, "FLUSHALL").await;
+        let flush_while_reading = async {
+            soon("the read blocks", async || {
+                let info: String = send(&mut behind, "INFO clients").await;
+                info.contains("blocked_clients:1")
+            })
+            .await;
+            let () = send(&mut behind, "FLUSHALL").await;
+            queue.deliveries().push(&[entry(n)]).await.unwrap();
+        };
+        let ((), batch) = tokio::join!(flush_while_reading, read_all(&mut consumer, 1));
+        assert_eq!(read_entries(&batch), [entry(n)]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_takes_no_more_until_it_is_read() {
+    let redis = onering_testkit::redis().await;
+    let stream = queue(&redis.url()).deliveries();
+    let mut behind = raw(&redis.url()).await;
+    let mut filling = pipe();
+    for _ in 0..STREAM_BOUND {
+        filling.cmd("XADD").arg("onering:deliveries").arg("*").arg("d").arg("x").ignore();
+    }
+    let () = filling.query_async(&mut behind).await.unwrap();
+    let entries: Vec<_> = (0..600).map(entry).collect();
+    let report = stream.push(&entries).await.unwrap();
+    assert!(report.pushed < 600 && report.stream_len >= STREAM_BOUND, "{report:?}");
+    let report = stream.push(&entries).await.unwrap();
+    assert_eq!(report.pushed, 0);
+    let () = send(&mut behind, "DEL onering:deliveries").await;
+    let report = stream.push(&entries).await.unwrap();
+    assert_eq!((report.pushed, report.stream_len), (600, 600));
+}
+
+#[tokio::test]
+async fn departed_consumers_are_forgotten_unless_they_hold_something() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let stream = queue.deliveries();
+    let mut behind = raw(&redis.url()).await;
+    assert_eq!(stream.forget_idle_consumers(Duration::ZERO).await.unwrap(), 0, "without a stream");
+    let () = send(&mut behind, "SET onering:other 1").await;
+    stream.push(&[entry(1), entry(2), entry(3)]).await.unwrap();
+    assert_eq!(stream.forget_idle_consumers(Duration::ZERO).await.unwrap(), 0, "without a group");
+    let holder = queue.consumer("holder").read(1, BLOCK).await.unwrap();
+    for name in ["gone", "left"] {
+        let batch = queue.consumer(name).read(1, BLOCK).await.unwrap();
+        stream.ack(&[batch.entries[0].0]).await.unwrap();
+    }
+    assert_eq!(stream.forget_idle_consumers(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(stream.forget_idle_consumers(Duration::ZERO).await.unwrap(), 2);
+    stream.ack(&[holder.entries[0].0]).await.unwrap();
+    assert_eq!(stream.forget_idle_consumers(Duration::ZERO).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn pushing_and_reading_survive_a_lost_redis() {
+    let redis = onering_testkit::redis().await;
+    let network = TcpProxy::start(redis.port()).await;
+    let queue = queue(&network.url(&redis.url()));
+    let stream = queue.deliveries();
+    let mut consumer = queue.consumer("one");
+    stream.push(&[entry(1)]).await.unwrap();
+    read_all(&mut consumer, 1).await;
+    for worsen in [TcpProxy::cut, TcpProxy::pause] {
+        worsen(&network);
+        assert!(stream.push(&[entry(2)]).await.is_err());
+        assert!(queue.ping().await.is_err());
+        let error = consumer.read(1, BLOCK).await.unwrap_err();
+        assert!(error.to_string().contains("one"), "{error}");
+        network.restore();
+        soon("pushing works again", async || stream.push(&[entry(3)]).await.is_ok()).await;
+        let batch = read_all(&mut consumer, 1).await;
+        assert!(read_entries(&batch).contains(&entry(3)));
+        queue.ping().await.unwrap();
+    }
+}
+
+/// actix gives each of its workers a runtime of its own; a shared connection must not die with one of them.
+#[tokio::test]
+async fn the_shared_connections_outlive_the_runtimes_that_use_them() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    for n in 1..=3 {
+        let queue = queue.clone();
+        let worker = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                queue.deliveries().push(&[entry(n)]).await.unwrap();
+                queue.ping().await.unwrap();
+            });
+        };
+        tokio::task::spawn_blocking(worker).await.unwrap();
+    }
+    assert_eq!(queue.deliveries().len().await.unwrap(), 3);
+}

@@ -1,0 +1,73 @@
+//! Events and deliveries.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use onering_delivery::RetrySchedule;
+
+use crate::reader::Reader;
+use crate::table::{
+    RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS, WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_LEASE_SECONDS,
+    WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT, WEBHOOKS_REPLAY_WINDOW_SECONDS,
+};
+
+/// How deliveries are sent, and where to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhooks {
+    /// How often and after which waits a delivery is tried.
+    pub schedule: RetrySchedule,
+    /// How long a delivery belongs to the worker that took it.
+    pub lease: Duration,
+    /// How old a stamp receivers accept.
+    pub replay_window: Duration,
+    /// Are `http://` targets taken? Never in production.
+    pub allow_http: bool,
+    /// Private networks targets may be in. Empty in production.
+    pub allow_cidrs: Vec<IpNet>,
+    /// Deliveries one worker sends at the same time.
+    pub max_in_flight_per_worker: usize,
+}
+
+impl Webhooks {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let schedule = schedule(reader);
+        let lease = reader.seconds(&WEBHOOKS_LEASE_SECONDS);
+        let replay_window = replay_window(reader);
+        let allow_http = reader.switch(&WEBHOOKS_ALLOW_HTTP);
+        if allow_http == Some(true) {
+            reader.refuse_in_production(&WEBHOOKS_ALLOW_HTTP, "it lets events travel unencrypted");
+        }
+        let allow_cidrs = reader.networks(&WEBHOOKS_ALLOW_CIDRS);
+        if allow_cidrs.as_ref().is_some_and(|networks| !networks.is_empty()) {
+            reader.refuse_in_production(&WEBHOOKS_ALLOW_CIDRS, "it lets partners reach private networks");
+        }
+        let max_in_flight_per_worker = reader.whole(&WEBHOOKS_MAX_IN_FLIGHT);
+        Some(Self {
+            schedule: schedule?,
+            lease: lease?,
+            replay_window: replay_window?,
+            allow_http: allow_http?,
+            allow_cidrs: allow_cidrs?,
+            max_in_flight_per_worker: max_in_flight_per_worker?,
+        })
+    }
+}
+
+fn schedule(reader: &mut Reader<'_>) -> Option<RetrySchedule> {
+    let max_attempts = reader.whole(&WEBHOOKS_MAX_ATTEMPTS);
+    let backoff = reader.seconds_list(&WEBHOOKS_BACKOFF_SECONDS);
+    // The table has the domain's own bounds, so this refuses nothing that they let through.
+    RetrySchedule::new(max_attempts?, backoff?)
+        .map_err(|error| reader.refuse(&WEBHOOKS_BACKOFF_SECONDS, error.to_string(), "choose another schedule"))
+        .ok()
+}
+
+/// How old a stamp receivers accept.
+pub(crate) fn replay_window(reader: &mut Reader<'_>) -> Option<Duration> {
+    reader.seconds(&WEBHOOKS_REPLAY_WINDOW_SECONDS)
+}
+
+/// How many days of events, deliveries and attempts are kept.
+pub(crate) fn retention_days(reader: &mut Reader<'_>) -> Option<u32> {
+    reader.whole(&RETENTION_DAYS)
+}

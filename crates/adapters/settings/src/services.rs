@@ -1,0 +1,272 @@
+//! One settings struct a service. `from_values` is pure; the `load_…` functions read this process' own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use onering_metrics_model::Thresholds;
+use url::Url;
+
+use crate::concerns::{
+    self, Database, Flags, Http, Limits, OperatorAccess, Process, Redis, Routes, Telemetry, Webhooks,
+};
+use crate::error::{SettingWarning, SettingsError};
+use crate::reader::Reader;
+use crate::secret::Secret;
+use crate::table::{ADMIN_KEY, BASE_URL, FLAGS_DIR, SECRETS_KEYS};
+use crate::values::Values;
+use crate::variable::Service;
+
+/// What every service has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Common {
+    /// Who this process is.
+    pub process: Process,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    /// The listener.
+    pub http: Http,
+    /// Postgres.
+    pub database: Database,
+    /// Redis.
+    pub redis: Redis,
+    /// The switches.
+    pub flags: Flags,
+    /// Slips that stop nothing: log them once, after logging has started.
+    pub warnings: Vec<SettingWarning>,
+}
+
+impl Common {
+    /// What has been read of it; the warnings follow at the end.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let process = Process::read(reader);
+        let telemetry = Telemetry::read(reader);
+        let http = Http::read(reader);
+        let database = Database::read(reader);
+        let redis = Redis::read(reader);
+        let flags = Flags::read(reader);
+        Some(Self {
+            process: process?,
+            telemetry: telemetry?,
+            http: http?,
+            database: database?,
+            redis: redis?,
+            flags: flags?,
+            warnings: reader.warnings(),
+        })
+    }
+}
+
+/// Settings of api-gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewaySettings {
+    /// What every service has.
+    pub common: Common,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Forwarding.
+    pub routes: Routes,
+    /// Events and deliveries.
+    pub webhooks: Webhooks,
+    /// The keys that seal webhook secrets, for the key ring.
+    pub secrets_keys: Secret,
+}
+
+impl GatewaySettings {
+    /// Makes the settings from values.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::ApiGateway);
+        let common = Common::read(&mut reader);
+        let limits = Limits::read(&mut reader);
+        let routes = Routes::read(&mut reader);
+        let webhooks = Webhooks::read(&mut reader);
+        let secrets_keys = concerns::secrets_keys(&mut reader);
+        reader.finish(|| {
+            Some(Self { common: common?, limits: limits?, routes, webhooks: webhooks?, secrets_keys: secrets_keys? })
+        })
+    }
+}
+
+/// Settings of admin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminSettings {
+    /// What every service has.
+    pub common: Common,
+    /// Events and deliveries.
+    pub webhooks: Webhooks,
+    /// The keys that seal webhook secrets, for the key ring.
+    pub secrets_keys: Secret,
+    /// How operators get in.
+    pub operators: OperatorAccess,
+}
+
+impl AdminSettings {
+    /// Makes the settings from values.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::Admin);
+        let common = Common::read(&mut reader);
+        let webhooks = Webhooks::read(&mut reader);
+        let secrets_keys = concerns::secrets_keys(&mut reader);
+        let operators = OperatorAccess::read(&mut reader);
+        reader.finish(|| Some(Self { common: common?, webhooks: webhooks?, secrets_keys: secrets_keys?, operators }))
+    }
+}
+
+/// Settings of monitoring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MonitoringSettings {
+    /// What every service has.
+    pub common: Common,
+    /// Above what alerts fire.
+    pub thresholds: Thresholds,
+    /// How operators get in.
+    pub operators: OperatorAccess,
+    /// Does monitoring answer without authentication? Never in production.
+    pub open: bool,
+}
+
+impl MonitoringSettings {
+    /// Makes the settings from values.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::Monitoring);
+        let common = Common::read(&mut reader);
+        let thresholds = concerns::thresholds(&mut reader);
+        let operators = OperatorAccess::read(&mut reader);
+        let open = concerns::monitoring_open(&mut reader);
+        reader.finish(|| Some(Self { common: common?, thresholds: thresholds?, operators, open: open? }))
+    }
+}
+
+/// Settings of delivery-worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSettings {
+    /// What every service has.
+    pub common: Common,
+    /// Events and deliveries.
+    pub webhooks: Webhooks,
+    /// The keys that seal webhook secrets, for the key ring.
+    pub secrets_keys: Secret,
+    /// Days for which events, deliveries and attempts are kept.
+    pub retention_days: u32,
+}
+
+impl WorkerSettings {
+    /// Makes the settings from values.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::DeliveryWorker);
+        let common = Common::read(&mut reader);
+        let webhooks = Webhooks::read(&mut reader);
+        let secrets_keys = concerns::secrets_keys(&mut reader);
+        let retention_days = concerns::retention_days(&mut reader);
+        reader.finish(|| {
+            Some(Self {
+                common: common?,
+                webhooks: webhooks?,
+                secrets_keys: secrets_keys?,
+                retention_days: retention_days?,
+            })
+        })
+    }
+}
+
+/// What the `onering` command takes from its surroundings. Each subcommand asks for what it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CliSettings {
+    /// Where the platform answers.
+    pub base_url: Url,
+    /// The admin key to call with.
+    pub admin_key: Option<Secret>,
+    /// Postgres.
+    pub database: Option<Database>,
+    /// Redis.
+    pub redis: Option<Redis>,
+    /// The keys that seal webhook secrets, for the key ring.
+    pub secrets_keys: Option<Secret>,
+    /// The directory of switch files.
+    pub flags_dir: Option<PathBuf>,
+    /// How old a stamp the sink and `verify` accept.
+    pub replay_window: Duration,
+    /// Slips that stop nothing.
+    pub warnings: Vec<SettingWarning>,
+}
+
+impl CliSettings {
+    /// Makes the settings from values. Nothing is required, but what is given must be usable.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::Cli);
+        let base_url = reader.http_url(&BASE_URL);
+        let admin_key = reader.secret(&ADMIN_KEY);
+        let database = Database::read(&mut reader);
+        let redis = Redis::read(&mut reader);
+        let secrets_keys = reader.given(&SECRETS_KEYS).then(|| concerns::secrets_keys(&mut reader)).flatten();
+        let flags_dir = reader.path(&FLAGS_DIR);
+        let replay_window = concerns::replay_window(&mut reader);
+        let warnings = reader.warnings();
+        reader.finish(|| {
+            Some(Self {
+                base_url: base_url?,
+                admin_key,
+                database,
+                redis,
+                secrets_keys,
+                flags_dir,
+                replay_window: replay_window?,
+                warnings,
+            })
+        })
+    }
+}
+
+/// Settings of api-gateway from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_gateway() -> Result<GatewaySettings, SettingsError> {
+    GatewaySettings::from_values(&Values::from_process())
+}
+
+/// Settings of admin from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_admin() -> Result<AdminSettings, SettingsError> {
+    AdminSettings::from_values(&Values::from_process())
+}
+
+/// Settings of monitoring from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_monitoring() -> Result<MonitoringSettings, SettingsError> {
+    MonitoringSettings::from_values(&Values::from_process())
+}
+
+/// Settings of delivery-worker from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_worker() -> Result<WorkerSettings, SettingsError> {
+    WorkerSettings::from_values(&Values::from_process())
+}
+
+/// Settings of the `onering` command from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_cli() -> Result<CliSettings, SettingsError> {
+    CliSettings::from_values(&Values::from_process())
+}
