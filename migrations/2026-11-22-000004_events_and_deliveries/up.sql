@@ -51,8 +51,9 @@ CREATE TABLE webhook_deliveries (
 ) PARTITION BY RANGE (delivery_id);
 -- The sweep: rows whose lease or waiting time has passed. Settled and held rows are not in it.
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (queued_until) WHERE queued_until IS NOT NULL;
--- What is held, by subscription: released when the reason goes.
-CREATE INDEX webhook_deliveries_held ON webhook_deliveries (webhook_id) WHERE held_reason IS NOT NULL;
+-- What is held: released oldest first when the reason goes for all, or subscription by subscription.
+CREATE INDEX webhook_deliveries_held ON webhook_deliveries (held_reason, delivery_id) WHERE held_reason IS NOT NULL;
+CREATE INDEX webhook_deliveries_held_webhook ON webhook_deliveries (held_reason, webhook_id) WHERE held_reason IS NOT NULL;
 -- A partner's list, newest first.
 CREATE INDEX webhook_deliveries_owner ON webhook_deliveries (owner_id, delivery_id);
 COMMENT ON TABLE webhook_deliveries IS

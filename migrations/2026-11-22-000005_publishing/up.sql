@@ -56,12 +56,29 @@ $$;
 COMMENT ON FUNCTION onering.filter_matches(jsonb, jsonb) IS
     'Whether an event''s data passes a subscription''s filter: every field must, and a field does when any of its conditions holds.';
 
+CREATE FUNCTION onering.event_data(body bytea) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    RETURN convert_from(body, 'UTF8')::jsonb -> 'data';
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    -- JSON knows texts and numbers that jsonb does not (\u0000, lone surrogates, 1e999999). Such an event must not fail the
+    -- whole batch it came in: to filters it has no fields.
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION onering.event_data(bytea) IS
+    'The data of an event''s body, for filters; null where it is valid JSON that this server cannot hold.';
+
 CREATE FUNCTION onering.ingest_events(
     event_ids uuid[], owner_ids text[], event_types text[], bodies bytea[], occurred_ats timestamptz[],
     publisher_key_ids uuid[], idempotency_owners text[], idempotency_keys text[], idempotency_digests bytea[],
     lease interval, hold text)
 RETURNS TABLE (event_id uuid, matched integer, delivery_id uuid, webhook_id uuid, queued_until timestamptz, created_at timestamptz)
-LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
+-- PL/pgSQL, because it keeps the plan of its statement for the session; a function in SQL plans it at every call.
+LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH input AS (
         SELECT * FROM unnest(event_ids, owner_ids, event_types, bodies, occurred_ats, publisher_key_ids,
                              idempotency_owners, idempotency_keys, idempotency_digests)
@@ -69,6 +86,8 @@ LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
     ), claimed AS (
         INSERT INTO idempotency_keys AS k (owner_id, idempotency_key, body_digest, event_id, created_at)
         SELECT i.idem_owner, i.idem_key, i.idem_digest, i.event_id, now() FROM input AS i WHERE i.idem_key IS NOT NULL
+        -- In one order everywhere: two batches with the same keys wait for each other and never deadlock.
+        ORDER BY i.idem_owner, i.idem_key, i.event_id
         ON CONFLICT DO NOTHING
         RETURNING k.event_id
     ), accepted AS MATERIALIZED (
@@ -79,15 +98,19 @@ LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
         FROM (SELECT DISTINCT a.event_type FROM accepted AS a) AS t
     ), pairs AS MATERIALIZED (
         SELECT a.event_id, a.event_type, w.webhook_id, w.owner_id,
-               CASE w.status WHEN 'paused' THEN 'SUBSCRIPTION_PAUSED' WHEN 'disabled' THEN 'SUBSCRIPTION_DISABLED' ELSE hold END AS held
+               CASE WHEN w.status = 'paused' THEN 'SUBSCRIPTION_PAUSED' WHEN w.status = 'disabled' THEN 'SUBSCRIPTION_DISABLED'
+                    WHEN r.status = 'disabled' THEN 'PARTNER_DISABLED' ELSE hold END AS held
         FROM accepted AS a
         JOIN patterns AS p ON p.event_type = a.event_type
         JOIN LATERAL (
-            SELECT s.* FROM external_webhooks AS s WHERE a.owner_id <> '*' AND s.owner_id = a.owner_id AND s.deleted_at IS NULL
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            WHERE a.owner_id <> '*' AND s.owner_id = a.owner_id AND s.deleted_at IS NULL
             UNION ALL
-            SELECT s.* FROM external_webhooks AS s WHERE a.owner_id = '*' AND s.deleted_at IS NULL
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            WHERE a.owner_id = '*' AND s.deleted_at IS NULL
         ) AS w ON w.events && p.patterns
-        WHERE w.filter IS NULL OR onering.filter_matches(w.filter, convert_from(a.body, 'UTF8')::jsonb -> 'data')
+        JOIN partners AS r ON r.owner_id = w.owner_id
+        WHERE w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body))
     ), counts AS (
         SELECT q.event_id, count(*)::integer AS matched FROM pairs AS q GROUP BY q.event_id
     ), events AS (
@@ -103,7 +126,8 @@ LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
         RETURNING d.delivery_id, d.event_id, d.webhook_id, d.queued_until
     )
     SELECT e.event_id, e.matched, d.delivery_id, d.webhook_id, d.queued_until, now()
-    FROM events AS e LEFT JOIN deliveries AS d ON d.event_id = e.event_id
+    FROM events AS e LEFT JOIN deliveries AS d ON d.event_id = e.event_id;
+END
 $$;
 COMMENT ON FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], timestamptz[], uuid[], text[], text[], bytea[], interval, text) IS
     'Accepts a batch of events: writes them, and their deliveries to the subscriptions that match, in one statement. Answers one row a '

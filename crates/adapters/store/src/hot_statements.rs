@@ -1,0 +1,162 @@
+//! What the hot statements must not do: be prepared twice, or read a table from end to end.
+
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use onering_delivery::{HeldReason, Work};
+
+use crate::testing::{LEASE, World};
+use crate::{deliveries, leases, settlement};
+
+/// Once through every hot statement: ingest, sweep, renew, settle, release.
+async fn round(world: &mut World) {
+    let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+    let swept = leases::sweep(&mut world.connection, "w", LEASE, 100).await.unwrap();
+    assert_eq!(swept[0].work.delivery_id, works[0].delivery_id);
+    let work = swept[0].work.clone();
+    let renewal = leases::Renewal { delivery_id: work.delivery_id, lease: work.lease, length: LEASE };
+    let (_, lease) = leases::renew(&mut world.connection, &[renewal]).await.unwrap().remove(0);
+    let result = world.delivered(&Work { lease, ..work });
+    settlement::settle(&mut world.connection, "w", &[result]).await.unwrap();
+    leases::release(&mut world.connection, HeldReason::DeliveryOff, 10).await.unwrap();
+    leases::held_subscriptions(&mut world.connection, &[HeldReason::SubscriptionPaused]).await.unwrap();
+    crate::database_clock::read(&mut world.connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn are_prepared_once_for_each_connection() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    round(&mut world).await;
+    let prepared = "SELECT string_agg(name, ',' ORDER BY name) FROM pg_prepared_statements \
+                    WHERE statement NOT LIKE '%pg_prepared_statements%'";
+    let before = world.text(prepared).await.unwrap();
+    assert_eq!(before.split(',').count(), 7, "one each");
+    for _ in 0..3 {
+        round(&mut world).await;
+    }
+    assert_eq!(world.text(prepared).await.unwrap(), before, "nothing was prepared again");
+}
+
+/// A day of traffic: many settled rows, few waiting ones, in a table whose statistics Postgres knows.
+async fn busy_day(world: &mut World) {
+    for owner in ["acme", "other"] {
+        world.subscription(owner, "*").await;
+    }
+    world
+        .sql(
+            "INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, status, attempt_count, \
+                 delivered_at, settled_at, created_at) \
+             SELECT onering.uuid_v7(), onering.uuid_v7(), w.webhook_id, w.owner_id, 'a.b', 'DELIVERED', 1, now(), now(), now() \
+             FROM external_webhooks AS w, generate_series(1, 20000); \
+             INSERT INTO webhook_events (event_id, owner_id, event_type, body, matched, occurred_at, created_at) \
+             SELECT onering.uuid_v7(), 'acme', 'a.b', 'x', 0, now(), now() FROM generate_series(1, 20000)",
+        )
+        .await;
+    for _ in 0..20 {
+        world.publish_under("acme", "a.b", Duration::ZERO).await;
+    }
+    // As autovacuum would: it leaves alone what nobody wrote to, such as the days to come.
+    let analyze = "SELECT string_agg('ANALYZE ' || relname, ';') FROM pg_stat_user_tables WHERE n_tup_ins > 0";
+    world.sql("SELECT pg_stat_force_next_flush()").await;
+    let analyze = world.text(analyze).await.unwrap();
+    assert!(analyze.contains("webhook_deliveries_"), "{analyze}");
+    world.sql(&analyze).await;
+}
+
+/// The plan of a statement with these arguments, as `psql` would write them: the one made for them, or the general one.
+async fn plan(world: &mut World, statement: &str, types: &str, arguments: &str, mode: &str) -> String {
+    world.sql(&format!("SET plan_cache_mode = {mode}; PREPARE explained ({types}) AS {statement}")).await;
+    let lines: Vec<String> =
+        sql::<Text>(&format!("EXPLAIN EXECUTE explained ({arguments})")).load(&mut world.connection).await.unwrap();
+    world.sql("DEALLOCATE explained; RESET plan_cache_mode").await;
+    lines.join("\n")
+}
+
+fn assert_no_scan(plan: &str) {
+    for table in ["webhook_deliveries", "webhook_events", "external_delivery_logs"] {
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+    }
+}
+
+const MODES: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
+
+#[tokio::test]
+async fn the_sweep_reads_only_what_is_due() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    for mode in MODES {
+        let plan = plan(&mut world, leases::Sweep::SQL, "bigint, interval", "100, '30 s'", mode).await;
+        assert_no_scan(&plan);
+        assert!(plan.contains("queued_until_idx"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn settle_and_renew_find_their_rows_by_key_in_the_days_they_are_of() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    let ids = "SELECT string_agg(quote_literal(delivery_id) || '::uuid', ',') FROM webhook_deliveries WHERE queued_until IS NOT NULL";
+    let ids = world.text(ids).await.unwrap();
+    let (first, last) = ids.split_once(',').map(|(first, rest)| (first, rest.rsplit(',').next().unwrap())).unwrap();
+    let one = |kind: &str| format!("array_fill(NULL::{kind}, ARRAY[20])");
+    let bounds = format!("least({first}, {last}), greatest({first}, {last})");
+    let fence = format!("ARRAY[{ids}], array_fill(0::smallint, ARRAY[20]), array_fill(now(), ARRAY[20])");
+
+    let renew = format!("{fence}, array_fill(1::bigint, ARRAY[20]), {bounds}");
+    let renew_types = "uuid[], smallint[], timestamptz[], bigint[], uuid, uuid";
+    let kinds = [
+        "smallint",
+        "text",
+        "timestamptz",
+        "text",
+        "timestamptz",
+        "int",
+        "bigint",
+        "text",
+        "text",
+        "smallint",
+        "text",
+        "text",
+        "timestamptz",
+        "int",
+    ];
+    let settle_types = format!(
+        "uuid[], smallint[], timestamptz[], {}, uuid, uuid, text",
+        kinds.map(|kind| format!("{kind}[]")).join(", ")
+    );
+    let settle = format!("{fence}, {}, {bounds}, 'w'", kinds.map(one).join(", "));
+    for mode in MODES {
+        for (statement, types, arguments) in
+            [(leases::Renew::SQL, renew_types, &renew), (settlement::Settle::SQL, settle_types.as_str(), &settle)]
+        {
+            let plan = plan(&mut world, statement, types, arguments, mode).await;
+            assert_no_scan(&plan);
+            assert!(plan.contains("_pkey"), "{plan}");
+            let days = plan.matches("Scan using webhook_deliveries_").count();
+            let pruned = plan.contains("Subplans Removed") || days == 1;
+            assert!(pruned, "{mode} looks into {days} days:\n{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_partners_list_follows_its_index() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    let query =
+        "SELECT * FROM webhook_deliveries WHERE owner_id = $1 AND delivery_id < $2 ORDER BY delivery_id DESC LIMIT $3";
+    for mode in MODES {
+        let arguments = "'acme', onering.uuid_v7(), 50";
+        let plan = plan(&mut world, query, "text, uuid, bigint", arguments, mode).await;
+        assert_no_scan(&plan);
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
+    let filter = deliveries::DeliveryFilter::default();
+    let page = deliveries::Page { limit: 50, before: None };
+    let owner = "acme".parse().unwrap();
+    let listed = deliveries::list(&mut world.connection, &owner, &filter, page).await.unwrap();
+    assert_eq!(listed.items.len(), 50);
+}

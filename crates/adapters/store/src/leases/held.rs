@@ -1,0 +1,170 @@
+use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use onering_delivery::{HeldReason, Standing};
+use onering_ids::{OwnerId, SubscriptionId};
+use uuid::Uuid;
+
+use crate::columns::word;
+use crate::statement::statement;
+use crate::{Context, StoreError};
+
+/// A subscription with held deliveries, and all that decides whether their reason still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSubscription {
+    /// Why they are held.
+    pub reason: HeldReason,
+    /// The subscription.
+    pub webhook_id: SubscriptionId,
+    /// Its owner.
+    pub owner_id: OwnerId,
+    /// How it stands now.
+    pub standing: Standing,
+    /// Whether its owner is active now.
+    pub partner_active: bool,
+    /// Whether its owner is a canary, and so inside every cohort.
+    pub partner_canary: bool,
+}
+
+statement! {
+    /// A loose scan: one step of the index for each reason and subscription, however many rows they hold.
+    struct HeldSubscriptions {
+        reasons: Vec<&'static str> => Array<Text>,
+    } -> (Text, SqlUuid, Text, Text, Bool, Bool, Bool) =
+        "WITH RECURSIVE held AS (
+             SELECT reason, (SELECT d.webhook_id FROM webhook_deliveries AS d
+                             WHERE d.held_reason = reason AND d.held_reason IS NOT NULL ORDER BY d.webhook_id LIMIT 1) AS webhook_id
+             FROM unnest($1) AS reason
+             UNION ALL
+             SELECT h.reason, (SELECT d.webhook_id FROM webhook_deliveries AS d
+                               WHERE d.held_reason = h.reason AND d.held_reason IS NOT NULL AND d.webhook_id > h.webhook_id
+                               ORDER BY d.webhook_id LIMIT 1)
+             FROM held AS h WHERE h.webhook_id IS NOT NULL
+         )
+         SELECT h.reason, h.webhook_id, w.owner_id, w.status, w.deleted_at IS NOT NULL, p.status = 'active', p.canary
+         FROM held AS h JOIN external_webhooks AS w ON w.webhook_id = h.webhook_id
+         JOIN partners AS p ON p.owner_id = w.owner_id";
+}
+
+statement! {
+    /// Oldest first, so that nobody's backlog is let out as a whole before another's begins.
+    struct Release {
+        reason: &'static str => Text,
+        limit: i64 => BigInt,
+    } -> () =
+        "UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
+         FROM (SELECT h.delivery_id FROM webhook_deliveries AS h WHERE h.held_reason = $1 AND h.held_reason IS NOT NULL
+               ORDER BY h.delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS free
+         WHERE d.delivery_id = free.delivery_id";
+}
+
+statement! {
+    struct ReleaseSubscriptions {
+        reason: &'static str => Text,
+        webhook_ids: Vec<Uuid> => Array<SqlUuid>,
+        limit: i64 => BigInt,
+    } -> () =
+        "UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
+         FROM (SELECT h.delivery_id FROM webhook_deliveries AS h
+               WHERE h.held_reason = $1 AND h.held_reason IS NOT NULL AND h.webhook_id = ANY($2)
+               LIMIT $3 FOR UPDATE SKIP LOCKED) AS free
+         WHERE d.delivery_id = free.delivery_id";
+}
+
+statement! {
+    /// Rows under a lease are left alone: their worker may be sending them, and would lose its result.
+    struct Hold {
+        reason: &'static str => Text,
+        webhook_id: Uuid => SqlUuid,
+    } -> () =
+        "UPDATE webhook_deliveries AS d
+         SET status = 'PENDING', next_attempt_at = NULL, queued_until = NULL, held_reason = $1
+         FROM (SELECT q.delivery_id FROM webhook_deliveries AS q
+               WHERE q.webhook_id = $2 AND q.queued_until IS NOT NULL
+                   AND (q.queued_until <= now() OR (q.status = 'RETRYING' AND q.queued_until = q.next_attempt_at))
+               FOR UPDATE SKIP LOCKED) AS idle
+         WHERE d.delivery_id = idle.delivery_id";
+}
+
+/// Which subscriptions have deliveries held for one of `reasons`.
+///
+/// Costs an index probe a subscription and reason: ask each second for reasons that few have, and for
+/// [`HeldReason::OutsideCohort`] only when the cohort or a canary changed, and now and then beneath that. For
+/// [`HeldReason::DeliveryOff`] do not ask; use [`release`].
+///
+/// # Errors
+/// [`StoreError::Query`], or [`StoreError::Row`] for a row that is not understood.
+pub async fn held_subscriptions(
+    connection: &mut AsyncPgConnection,
+    reasons: &[HeldReason],
+) -> Result<Vec<HeldSubscription>, StoreError> {
+    let query = HeldSubscriptions { reasons: reasons.iter().map(|reason| reason.as_str()).collect() };
+    let rows: Vec<(String, Uuid, String, String, bool, bool, bool)> =
+        query.load(connection).await.during("look for held deliveries")?;
+    rows.into_iter()
+        .map(|(reason, webhook_id, owner_id, status, deleted, partner_active, partner_canary)| {
+            Ok(HeldSubscription {
+                reason: word("webhook_deliveries", "held_reason", &reason)?,
+                webhook_id: SubscriptionId::from_uuid(webhook_id),
+                owner_id: word("external_webhooks", "owner_id", &owner_id)?,
+                standing: standing(&status, deleted)?,
+                partner_active,
+                partner_canary,
+            })
+        })
+        .collect()
+}
+
+fn standing(status: &str, deleted: bool) -> Result<Standing, StoreError> {
+    match status {
+        _ if deleted => Ok(Standing::Deleted),
+        "active" => Ok(Standing::Active),
+        "paused" => Ok(Standing::Paused),
+        "disabled" => Ok(Standing::Disabled),
+        _ => Err(StoreError::row("external_webhooks", "status", "not a known subscription status")),
+    }
+}
+
+/// Makes at most `limit` deliveries held for `reason` due now, oldest first, and answers how many. For a reason that goes for
+/// everybody at once: delivery switched on.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn release(connection: &mut AsyncPgConnection, reason: HeldReason, limit: u32) -> Result<usize, StoreError> {
+    let query = Release { reason: reason.as_str(), limit: i64::from(limit) };
+    query.execute(connection).await.during("release held deliveries")
+}
+
+/// Makes at most `limit` deliveries of these subscriptions held for `reason` due now, and answers how many.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn release_subscriptions(
+    connection: &mut AsyncPgConnection,
+    reason: HeldReason,
+    subscriptions: &[SubscriptionId],
+    limit: u32,
+) -> Result<usize, StoreError> {
+    if subscriptions.is_empty() {
+        return Ok(0);
+    }
+    let query = ReleaseSubscriptions {
+        reason: reason.as_str(),
+        webhook_ids: subscriptions.iter().map(|id| id.uuid()).collect(),
+        limit: i64::from(limit),
+    };
+    query.execute(connection).await.during("release held deliveries")
+}
+
+/// Holds what waits for a subscription and is in nobody's hands: what is due later, and what is due and not yet swept.
+/// Answers how many. What a worker has at this moment it holds itself when it sees the reason.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn hold(
+    connection: &mut AsyncPgConnection,
+    subscription: SubscriptionId,
+    reason: HeldReason,
+) -> Result<usize, StoreError> {
+    let query = Hold { webhook_id: subscription.uuid(), reason: reason.as_str() };
+    query.execute(connection).await.during("hold deliveries")
+}

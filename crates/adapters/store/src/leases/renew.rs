@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use onering_delivery::{DatabaseTime, Lease};
+use onering_ids::DeliveryId;
+use uuid::Uuid;
+
+use crate::columns::{count, smallint};
+use crate::statement::statement;
+use crate::{Context, StoreError};
+
+/// A lease to renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The lease as the caller has it.
+    pub lease: Lease,
+    /// How long the new one lasts from now.
+    pub length: Duration,
+}
+
+statement! {
+    /// The bounds name the days' partitions: without them each one would be looked into. The fence on `queued_until` is
+    /// written so that no index fits it, which leaves the key: the index of what is due can be large.
+    pub(crate) struct Renew {
+        ids: Vec<Uuid> => Array<SqlUuid>,
+        attempts: Vec<i16> => Array<SmallInt>,
+        untils: Vec<DateTime<Utc>> => Array<Timestamptz>,
+        lengths_us: Vec<i64> => Array<BigInt>,
+        first: Uuid => SqlUuid,
+        last: Uuid => SqlUuid,
+    } -> (SqlUuid, SmallInt, Timestamptz) =
+        "UPDATE webhook_deliveries AS d SET queued_until = now() + held.length_us * interval '1 microsecond'
+         FROM unnest($1, $2, $3, $4) AS held (delivery_id, attempt_count, queued_until, length_us)
+         WHERE d.delivery_id = held.delivery_id AND d.attempt_count = held.attempt_count
+             AND d.queued_until IS NOT DISTINCT FROM held.queued_until AND d.delivery_id BETWEEN $5 AND $6
+         RETURNING d.delivery_id, d.attempt_count, d.queued_until";
+}
+
+/// Renews leases, as many as are still the caller's, and answers the new ones in any order. What is not answered belongs to
+/// somebody else now or is final: drop it.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn renew(
+    connection: &mut AsyncPgConnection,
+    renewals: &[Renewal],
+) -> Result<Vec<(DeliveryId, Lease)>, StoreError> {
+    let ids: Vec<Uuid> = renewals.iter().map(|renewal| renewal.delivery_id.uuid()).collect();
+    let (Some(&first), Some(&last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
+    let query = Renew {
+        ids,
+        attempts: renewals.iter().map(|renewal| smallint(renewal.lease.attempts_made)).collect(),
+        untils: renewals.iter().map(|renewal| renewal.lease.until.to_utc()).collect(),
+        lengths_us: renewals
+            .iter()
+            .map(|renewal| i64::try_from(renewal.length.as_micros()).unwrap_or(i64::MAX))
+            .collect(),
+        first,
+        last,
+    };
+    let rows: Vec<(Uuid, i16, DateTime<Utc>)> = query.load(connection).await.during("renew leases")?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, attempts, until)| {
+            let lease = Lease { attempts_made: count(attempts), until: DatabaseTime::from_utc(until) };
+            (DeliveryId::from_uuid(id), lease)
+        })
+        .collect())
+}

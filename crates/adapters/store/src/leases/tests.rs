@@ -1,0 +1,181 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use onering_delivery::{HeldReason, Standing};
+use onering_ids::DeliveryId;
+
+use super::*;
+use crate::testing::{LEASE, World};
+
+async fn due(world: &mut World, count: usize) -> Vec<DeliveryId> {
+    world.subscription("acme", "*").await;
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+        ids.push(works[0].delivery_id);
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_is_due_with_its_body_and_leases_it() {
+    let mut world = World::new().await;
+    let ids = due(&mut world, 3).await;
+    world.publish("acme", "ring.forged").await;
+    let swept = sweep(&mut world.connection, "w", LEASE, 2).await.unwrap();
+    let first: HashSet<_> = swept.iter().map(|swept| swept.work.delivery_id).collect();
+    assert_eq!(first, ids[..2].iter().copied().collect(), "the longest due first");
+    for swept in &swept {
+        let body = std::str::from_utf8(&swept.body).unwrap();
+        assert!(body.contains(&format!("\"event_id\":\"{}\"", swept.work.event_id)), "{body}");
+        assert!(swept.work.lease.until > world.now());
+        assert_eq!((&*swept.work.event_type, swept.work.lease.attempts_made), ("ring.forged", 0));
+    }
+    assert_eq!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().len(), 1, "what is leased is left alone");
+}
+
+#[tokio::test]
+async fn two_sweeps_at_once_never_take_the_same_delivery() {
+    let mut world = World::new().await;
+    let ids = due(&mut world, 60).await;
+    let mut other = world.another_connection().await;
+    let (one, two) = tokio::join!(sweep(&mut world.connection, "w1", LEASE, 40), sweep(&mut other, "w2", LEASE, 40));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let rest = sweep(&mut world.connection, "w1", LEASE, 100).await.unwrap();
+    let all: Vec<_> = one.iter().chain(&two).chain(&rest).map(|swept| swept.work.delivery_id).collect();
+    assert_eq!(all.len(), ids.len());
+    assert_eq!(all.into_iter().collect::<HashSet<_>>(), ids.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_renewal_moves_the_lease_and_the_old_one_is_worth_nothing() {
+    let mut world = World::new().await;
+    let work = world.one_delivery().await;
+    let renewal = Renewal { delivery_id: work.delivery_id, lease: work.lease, length: Duration::from_secs(90) };
+    let renewed = renew(&mut world.connection, &[renewal]).await.unwrap();
+    let (id, lease) = renewed[0];
+    assert_eq!((id, renewed.len(), lease.attempts_made), (work.delivery_id, 1, 0));
+    assert!(lease.left(world.now()) > Duration::from_secs(80));
+    assert!(renew(&mut world.connection, &[renewal]).await.unwrap().is_empty(), "the old lease is over");
+    assert!(renew(&mut world.connection, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_renewal_loses_against_a_sweep() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+    let swept = sweep(&mut world.connection, "w", LEASE, 10).await.unwrap();
+    let stale = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
+    let current = Renewal { lease: swept[0].work.lease, ..stale };
+    assert!(renew(&mut world.connection, &[stale]).await.unwrap().is_empty());
+    assert_eq!(renew(&mut world.connection, &[stale, current]).await.unwrap().len(), 1);
+}
+
+/// A lease that is over but was not swept is still its holder's: nobody else can have it.
+#[tokio::test]
+async fn an_unswept_lease_can_be_renewed_after_its_end() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+    let late = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
+    assert_eq!(renew(&mut world.connection, &[late]).await.unwrap().len(), 1);
+    assert!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_delivery_off_held_comes_out_oldest_first_and_bounded() {
+    let mut world = World::new().await;
+    let ids = due(&mut world, 5).await;
+    world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'DELIVERY_OFF'").await;
+    assert!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().is_empty());
+    assert_eq!(release(&mut world.connection, HeldReason::OutsideCohort, 10).await.unwrap(), 0);
+    assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 2).await.unwrap(), 2);
+    let mut oldest = ids.clone();
+    oldest.sort_unstable();
+    let out: HashSet<_> = sweep(&mut world.connection, "w", LEASE, 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|swept| swept.work.delivery_id)
+        .collect();
+    assert_eq!(out, oldest[..2].iter().copied().collect());
+    assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 10).await.unwrap(), 3);
+    assert_eq!(world.ledger().await.held, 0);
+}
+
+#[tokio::test]
+async fn held_subscriptions_are_named_once_with_what_decides() {
+    let mut world = World::new().await;
+    let mut expected = HashSet::new();
+    for (owner, change, standing, active, canary) in [
+        ("a", "UPDATE external_webhooks SET status = 'paused' WHERE owner_id = 'a'", Standing::Paused, true, false),
+        ("b", "UPDATE partners SET status = 'disabled' WHERE owner_id = 'b'", Standing::Active, false, false),
+        ("c", "UPDATE partners SET canary = true WHERE owner_id = 'c'", Standing::Active, true, true),
+        ("d", "UPDATE external_webhooks SET deleted_at = now() WHERE owner_id = 'd'", Standing::Deleted, true, false),
+    ] {
+        let webhook = world.subscription(owner, "*").await;
+        for _ in 0..3 {
+            world.publish(owner, "ring.forged").await;
+        }
+        world.sql(change).await;
+        expected.insert((webhook, owner.to_owned(), format!("{standing:?}"), active, canary));
+    }
+    let unheld = world.subscription("e", "*").await;
+    world.publish("e", "ring.forged").await;
+    world
+        .sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'OUTSIDE_COHORT' WHERE owner_id <> 'e'")
+        .await;
+
+    let reasons = [HeldReason::SubscriptionPaused, HeldReason::OutsideCohort];
+    let held = held_subscriptions(&mut world.connection, &reasons).await.unwrap();
+    assert!(held.iter().all(|held| held.reason == HeldReason::OutsideCohort && held.webhook_id != unheld));
+    let found: Vec<_> = held
+        .into_iter()
+        .map(|held| {
+            let standing = format!("{:?}", held.standing);
+            (held.webhook_id, held.owner_id.to_string(), standing, held.partner_active, held.partner_canary)
+        })
+        .collect();
+    assert_eq!(found.len(), 4, "each once: {found:?}");
+    let chosen = found[0].0;
+    assert_eq!(found.into_iter().collect::<HashSet<_>>(), expected);
+
+    let released =
+        release_subscriptions(&mut world.connection, HeldReason::OutsideCohort, &[chosen], 10).await.unwrap();
+    assert_eq!(released, 3);
+    let none = release_subscriptions(&mut world.connection, HeldReason::OutsideCohort, &[], 10).await.unwrap();
+    assert_eq!((none, world.ledger().await.held), (0, 9));
+}
+
+#[tokio::test]
+async fn holding_leaves_alone_what_a_worker_has() {
+    let mut world = World::new().await;
+    let webhook = world.subscription("acme", "*").await;
+    let (_, idle) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+    let in_flight = world.publish("acme", "ring.forged").await;
+    let retrying = world.publish("acme", "ring.forged").await;
+    world
+        .sql(&format!(
+            "UPDATE webhook_deliveries SET status = 'RETRYING', attempt_count = 1, \
+             next_attempt_at = now() + interval '1 minute', queued_until = now() + interval '1 minute' WHERE delivery_id = '{}'",
+            retrying[0].delivery_id.uuid()
+        ))
+        .await;
+    assert_eq!(hold(&mut world.connection, webhook, HeldReason::SubscriptionPaused).await.unwrap(), 2);
+    let left =
+        world.text("SELECT string_agg(delivery_id::text, ',') FROM webhook_deliveries WHERE held_reason IS NULL").await;
+    assert_eq!(left, Some(in_flight[0].delivery_id.uuid().to_string()));
+    assert_ne!(idle, in_flight);
+    assert_eq!(world.ledger().await.retrying, 0, "what is held is pending");
+}
+
+#[tokio::test]
+async fn a_delivery_without_its_event_is_cancelled_and_not_swept_for_ever() {
+    let mut world = World::new().await;
+    due(&mut world, 2).await;
+    world.sql("DELETE FROM webhook_events WHERE event_id = (SELECT event_id FROM webhook_events LIMIT 1)").await;
+    assert_eq!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().len(), 1);
+    assert_eq!(world.ledger().await.cancelled, 1);
+    assert_eq!(world.number("SELECT count FROM delivery_stats WHERE outcome = 'CANCELLED' AND process = 'w'").await, 1);
+}

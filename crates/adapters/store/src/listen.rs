@@ -1,0 +1,109 @@
+//! Waking up when somebody published inside the product's own transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, NoTls, Socket};
+
+use crate::PoolConfig;
+use crate::address::Tls;
+
+/// The channel that `onering.publish_event` notifies when its caller commits.
+const CHANNEL: &str = "onering_deliveries";
+/// Waits between attempts to connect again: short at first, bounded.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Listens on a connection of its own until dropped, and opens another whenever that is lost.
+///
+/// A notification only says "look now": what there is to do is in the tables. So many in a row may be answered by one
+/// wake-up, and after every (re)connection there is one too, since what was notified meanwhile is lost.
+#[derive(Debug)]
+pub struct Listener {
+    woken: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Starts listening on the calling runtime. Never fails: it connects when it can, and logs when it cannot.
+    #[must_use]
+    pub fn start(config: &PoolConfig) -> Self {
+        let woken = Arc::new(Notify::new());
+        let task = tokio::spawn(keep_listening(config.clone(), Arc::clone(&woken)));
+        Self { woken, task }
+    }
+
+    /// Waits for the next wake-up. May be dropped and called again without losing one.
+    pub async fn wait(&self) {
+        self.woken.notified().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep_listening(config: PoolConfig, woken: Arc<Notify>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut connected = false;
+        let lost = match &config.address().tls {
+            None => listen(&config, NoTls, &woken, &mut connected).await,
+            Some(Tls(tls)) => listen(&config, tls.clone(), &woken, &mut connected).await,
+        };
+        if connected {
+            pause = FIRST_PAUSE;
+        }
+        tracing::warn!(
+            error = lost.as_ref().map(tracing::field::display),
+            retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "the connection that listens for published events is lost"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Listens until the connection ends; answers why, if there was an error.
+async fn listen<T>(config: &PoolConfig, tls: T, woken: &Notify, connected: &mut bool) -> Option<tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Unpin,
+{
+    let (client, mut connection) = match config.address().config.connect(tls).await {
+        Ok(opened) => opened,
+        Err(refused) => return Some(refused),
+    };
+    let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+    let command = format!("LISTEN {CHANNEL}");
+    // The connection does its work only while it is polled, so the command runs beside it.
+    let mut listening = std::pin::pin!(client.batch_execute(&command));
+    let mut pending = true;
+    loop {
+        tokio::select! {
+            answer = &mut listening, if pending => {
+                pending = false;
+                if let Err(refused) = answer {
+                    return Some(refused);
+                }
+                *connected = true;
+                woken.notify_one();
+            }
+            message = messages.next() => match message {
+                Some(Ok(AsyncMessage::Notification(_))) => woken.notify_one(),
+                Some(Ok(_)) => {}
+                Some(Err(lost)) => return Some(lost),
+                None => return None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! What monitoring asks: totals of the per-minute tables, what waits now, recent deliveries, a subscription's health.
+//!
+//! The cost of these reads follows the number of minutes, processes and subscriptions, and what waits; never the
+//! traffic. Totals come from the per-minute tables by their leading column; what waits comes from the partial indexes
+//! that hold only waiting rows. Deciding what is an alert is `onering-metrics-model`'s. A failed read is an error,
+//! never a zero.
+
+mod health;
+mod recent;
+mod totals;
+mod waiting;
+
+pub use health::{SubscriptionHealth, subscription_health};
+pub use recent::{RecentFilter, recent_deliveries};
+pub use totals::{
+    BucketCount, KeyCount, OutcomeTotal, RequestTotal, delivery_latency, delivery_outcomes, key_counts,
+    request_latency, request_totals,
+};
+pub use waiting::{HeldCount, Waiting, waiting, waiting_of};
+
+#[cfg(test)]
+pub(crate) mod plan;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The newest deliveries, for a dashboard.
+//!
+//! Each kind of question has its own statement with its own index, because no single plan serves "the newest of
+//! everything" and "the few that are dead" alike. None of them reads more than a bound: a dashboard asks what happens
+//! now; complete lists with a cursor are `deliveries`'.
+
+use chrono::{DateTime, Utc};
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use onering_delivery::Status;
+use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
+use onering_metrics_model::RecentDelivery;
+use uuid::Uuid;
+
+use crate::columns::{count, word};
+use crate::statement::statement;
+use crate::{Context, StoreError};
+
+const TABLE: &str = "webhook_deliveries";
+
+/// Which deliveries; `None` means any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecentFilter {
+    /// In this state.
+    pub status: Option<Status>,
+    /// Of events of this type.
+    pub event_type: Option<String>,
+    /// To this subscription.
+    pub webhook_id: Option<SubscriptionId>,
+    /// To this partner's subscriptions.
+    pub owner_id: Option<OwnerId>,
+}
+
+macro_rules! columns {
+    () => {
+        "d.delivery_id, d.event_id, d.webhook_id, d.owner_id, d.event_type, d.status, d.attempt_count, \
+         d.next_attempt_at, d.held_reason, d.last_status_code, d.last_error, d.delivered_at, d.delivery_latency_ms, \
+         d.created_at"
+    };
+}
+type Columns = (
+    SqlUuid,
+    SqlUuid,
+    SqlUuid,
+    Text,
+    Text,
+    Text,
+    SmallInt,
+    Nullable<Timestamptz>,
+    Nullable<Text>,
+    Nullable<SmallInt>,
+    Nullable<Text>,
+    Nullable<Timestamptz>,
+    Nullable<Integer>,
+    Timestamptz,
+);
+
+/// The tail of every statement: the filters over the candidates that its index brought, newest first.
+macro_rules! filtered {
+    () => {
+        " WHERE ($1 IS NULL OR d.owner_id = $1) AND ($2 IS NULL OR d.webhook_id = $2) \
+         AND ($3 IS NULL OR d.status = $3) AND ($4 IS NULL OR d.event_type = $4) \
+         ORDER BY d.delivery_id DESC LIMIT $5"
+    };
+}
+
+/// The statements differ only in where their candidates come from.
+macro_rules! recent_statement {
+    ($name:ident, $candidates:expr) => {
+        statement! {
+            pub(super) struct $name {
+                owner_id: Option<String> => Nullable<Text>,
+                webhook_id: Option<Uuid> => Nullable<SqlUuid>,
+                status: Option<&'static str> => Nullable<Text>,
+                event_type: Option<String> => Nullable<Text>,
+                limit: i64 => BigInt,
+            } -> Columns = concat!("SELECT ", columns!(), " FROM (", $candidates, ") AS d", filtered!());
+        }
+
+        #[cfg(test)]
+        impl $name {
+            pub(super) fn any() -> Self {
+                Self { owner_id: Some(String::new()), webhook_id: None, status: None, event_type: None, limit: 10 }
+            }
+        }
+    };
+}
+
+// The newest of all, by primary key.
+recent_statement!(RecentOfAll, "SELECT * FROM webhook_deliveries ORDER BY delivery_id DESC LIMIT 20000");
+
+// The newest of one owner; a subscription is looked for among its owner's.
+recent_statement!(
+    RecentOfOwner,
+    "SELECT * FROM webhook_deliveries WHERE owner_id = coalesce($1, \
+     (SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = $2)) \
+     ORDER BY delivery_id DESC LIMIT 20000"
+);
+
+// What waits, by the partial indexes. OFFSET keeps the sort outside: without it the planner may walk all deliveries
+// backwards in the hope of meeting waiting ones soon.
+recent_statement!(
+    RecentWaiting,
+    "SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL \
+     UNION ALL SELECT * FROM webhook_deliveries WHERE held_reason IS NOT NULL OFFSET 0"
+);
+
+// The few that ended badly, among those of the last day.
+recent_statement!(
+    RecentFailed,
+    "SELECT * FROM webhook_deliveries WHERE status IN ('DEAD', 'REPLAY_EXPIRED', 'CANCELLED') \
+     AND delivery_id >= onering.uuid_floor(now() - interval '1 day') ORDER BY delivery_id DESC LIMIT 20000"
+);
+
+#[derive(Queryable)]
+struct Row {
+    delivery_id: Uuid,
+    event_id: Uuid,
+    webhook_id: Uuid,
+    owner_id: String,
+    event_type: String,
+    status: String,
+    attempt_count: i16,
+    next_attempt_at: Option<DateTime<Utc>>,
+    held_reason: Option<String>,
+    last_status_code: Option<i16>,
+    last_error: Option<String>,
+    delivered_at: Option<DateTime<Utc>>,
+    delivery_latency_ms: Option<i32>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for RecentDelivery {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            delivery_id: DeliveryId::from_uuid(row.delivery_id),
+            event_id: EventId::from_uuid(row.event_id),
+            event_type: row.event_type,
+            webhook_id: SubscriptionId::from_uuid(row.webhook_id),
+            owner_id: word(TABLE, "owner_id", &row.owner_id)?,
+            status: word(TABLE, "status", &row.status)?,
+            held_reason: row.held_reason.map(|reason| word(TABLE, "held_reason", &reason)).transpose()?,
+            attempt_count: count(row.attempt_count),
+            last_status_code: row.last_status_code.map(count),
+            last_error: row.last_error,
+            next_attempt_at: row.next_attempt_at,
+            delivered_at: row.delivered_at,
+            delivery_latency_ms: row.delivery_latency_ms.map(i32::unsigned_abs),
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// The newest deliveries that pass the filter. DEAD, REPLAY_EXPIRED and CANCELLED ones are looked for among the last
+/// day's, DELIVERED ones among the newest 20,000 of the owner or of all, waiting ones wherever they are.
+///
+/// # Errors
+/// [`StoreError::Query`] when Postgres fails.
+pub async fn recent_deliveries(
+    conn: &mut AsyncPgConnection,
+    filter: &RecentFilter,
+    limit: u32,
+) -> Result<Vec<RecentDelivery>, StoreError> {
+    let owner_id = filter.owner_id.as_ref().map(ToString::to_string);
+    let webhook_id = filter.webhook_id.map(SubscriptionId::uuid);
+    let status = filter.status.map(Status::as_str);
+    let event_type = filter.event_type.clone();
+    let limit = limit.into();
+    macro_rules! load {
+        ($statement:ident) => {
+            $statement { owner_id, webhook_id, status, event_type, limit }.load(conn).await
+        };
+    }
+    let rows: Result<Vec<Row>, _> = match filter.status {
+        Some(Status::Pending | Status::Retrying) => load!(RecentWaiting),
+        Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => load!(RecentFailed),
+        Some(Status::Delivered) | None if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),
+        Some(Status::Delivered) | None => load!(RecentOfAll),
+    };
+    rows.during("list recent deliveries")?.into_iter().map(RecentDelivery::try_from).collect()
+}

@@ -1,0 +1,113 @@
+//! What waits now, from the two partial indexes that hold waiting rows only.
+
+use chrono::{DateTime, Utc};
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use onering_delivery::{HeldReason, Status};
+use onering_ids::SubscriptionId;
+use uuid::Uuid;
+
+use crate::columns::word;
+use crate::statement::statement;
+use crate::{Context, StoreError};
+
+const TABLE: &str = "webhook_deliveries";
+
+/// The deliveries that are not final.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Status PENDING, held ones included.
+    pub pending: u64,
+    /// Status RETRYING.
+    pub retrying: u64,
+    /// Held, and why; a reason nobody is held for is absent.
+    pub held: Vec<HeldCount>,
+    /// Creation of the oldest delivery that is not held.
+    pub oldest_waiting_at: Option<DateTime<Utc>>,
+    /// Creation of the oldest held one.
+    pub oldest_held_at: Option<DateTime<Utc>>,
+}
+
+impl Waiting {
+    /// All that are held, whatever for.
+    #[must_use]
+    pub fn held_total(&self) -> u64 {
+        self.held.iter().map(|held| held.count).sum()
+    }
+}
+
+/// How many deliveries are held for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCount {
+    /// Why.
+    pub reason: HeldReason,
+    /// How many.
+    pub count: u64,
+}
+
+type Columns = (Text, Nullable<Text>, BigInt, Nullable<Timestamptz>);
+
+statement! {
+    pub(super) struct AllWaiting {} -> Columns = "
+        SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
+        WHERE queued_until IS NOT NULL GROUP BY status
+        UNION ALL
+        SELECT 'PENDING', held_reason, count(*), min(created_at) FROM webhook_deliveries
+        WHERE held_reason IS NOT NULL GROUP BY held_reason";
+}
+
+statement! {
+    pub(super) struct WaitingOf { webhook_id: Uuid => SqlUuid } -> Columns = "
+        SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
+        WHERE queued_until IS NOT NULL AND webhook_id = $1 GROUP BY status
+        UNION ALL
+        SELECT 'PENDING', held_reason, count(*), min(created_at) FROM webhook_deliveries
+        WHERE held_reason IS NOT NULL AND webhook_id = $1 GROUP BY held_reason";
+}
+
+#[derive(Queryable)]
+struct Row {
+    status: String,
+    held_reason: Option<String>,
+    count: i64,
+    oldest: Option<DateTime<Utc>>,
+}
+
+/// What waits now.
+///
+/// # Errors
+/// [`StoreError::Query`] when Postgres fails.
+pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError> {
+    gathered(AllWaiting {}.load(conn).await.during("count waiting deliveries")?)
+}
+
+/// What waits now for one subscription.
+///
+/// # Errors
+/// [`StoreError::Query`] when Postgres fails.
+pub async fn waiting_of(conn: &mut AsyncPgConnection, webhook_id: SubscriptionId) -> Result<Waiting, StoreError> {
+    let rows = WaitingOf { webhook_id: webhook_id.uuid() }.load(conn).await.during("count waiting deliveries")?;
+    gathered(rows)
+}
+
+fn gathered(rows: Vec<Row>) -> Result<Waiting, StoreError> {
+    let mut waiting = Waiting::default();
+    for row in rows {
+        let count = row.count.unsigned_abs();
+        match word(TABLE, "status", &row.status)? {
+            Status::Retrying => waiting.retrying += count,
+            _ => waiting.pending += count,
+        }
+        let oldest = match row.held_reason {
+            None => &mut waiting.oldest_waiting_at,
+            Some(reason) => {
+                waiting.held.push(HeldCount { reason: word(TABLE, "held_reason", &reason)?, count });
+                &mut waiting.oldest_held_at
+            }
+        };
+        *oldest = [*oldest, row.oldest].into_iter().flatten().min();
+    }
+    waiting.held.sort_by_key(|held| held.reason);
+    Ok(waiting)
+}

@@ -1,0 +1,230 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use onering_delivery::Standing;
+use onering_ids::{OwnerId, SecretId, SubscriptionId};
+use onering_webhooks::{
+    NewSubscription, Subscription, SubscriptionChange, SubscriptionInput, SubscriptionPatch, SubscriptionStatus,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::monitoring_reads::plan::plan;
+use crate::testing::World;
+use crate::{StoreError, partners};
+
+fn new(body: Value) -> NewSubscription {
+    let input: SubscriptionInput = serde_json::from_value(body).unwrap();
+    NewSubscription::parse(input).unwrap()
+}
+
+fn change(body: Value) -> SubscriptionChange {
+    let patch: SubscriptionPatch = serde_json::from_value(body).unwrap();
+    SubscriptionChange::parse(patch).unwrap()
+}
+
+fn secret(world: &World) -> NewSealedSecret {
+    NewSealedSecret {
+        secret_id: world.clock.fresh_id(),
+        kid: "k1".to_owned(),
+        sealed: world.clock.entropy32().to_vec(),
+    }
+}
+
+/// A subscription of `owner` to everything.
+async fn made(world: &mut World, owner: &OwnerId) -> (Subscription, NewSealedSecret) {
+    let (id, secret) = (world.clock.fresh_id(), secret(world));
+    let new = new(json!({"url": "https://a.example/hook", "events": ["*"]}));
+    (create(&mut world.connection, owner, id, &new, secret.clone()).await.unwrap(), secret)
+}
+
+async fn loaded(world: &mut World, id: SubscriptionId) -> DeliveryTarget {
+    load_for_delivery(&mut world.connection, &[id]).await.unwrap().pop().unwrap().target.unwrap()
+}
+
+fn acme() -> OwnerId {
+    "acme".parse().unwrap()
+}
+
+#[tokio::test]
+async fn every_setting_survives_the_row() {
+    let mut world = World::new().await;
+    let all = new(json!({
+        "url": "https://a.example/hook?x=1", "events": ["ring.*", "draft.published"], "description": "d",
+        "headers": {"Authorization": "Bearer t"}, "timeout_seconds": 3, "max_in_flight": 7, "rate_limit_per_second": 9,
+        "max_event_age_seconds": 60, "signature_schemes": ["timestamp-body"], "retry_client_errors": true,
+        "filter": {"kind": ["gold", {"prefix": "s"}]},
+    }));
+    let plain = new(json!({"url": "https://b.example/", "events": ["*"]}));
+    for new in [all, plain] {
+        let (id, secret) = (world.clock.fresh_id(), secret(&world));
+        let made = create(&mut world.connection, &acme(), id, &new, secret).await.unwrap();
+        assert_eq!(made.settings, new.settings);
+        assert_eq!((made.webhook_id, made.owner_id.clone(), made.status), (id, acme(), SubscriptionStatus::Active));
+        assert_eq!(get(&mut world.connection, &acme(), id).await.unwrap(), Some(made));
+    }
+}
+
+#[tokio::test]
+async fn another_partners_subscription_is_not_there() {
+    let mut world = World::new().await;
+    let (subscription, _) = made(&mut world, &acme()).await;
+    let (id, other) = (subscription.webhook_id, "other".parse::<OwnerId>().unwrap());
+    let spare = secret(&world);
+    let conn = &mut world.connection;
+    partners::ensure(conn, &other).await.unwrap();
+    assert_eq!(get(conn, &other, id).await.unwrap(), None);
+    assert_eq!(update(conn, &other, id, change(json!({"description": "mine"}))).await.unwrap(), None);
+    assert_eq!(delete(conn, &other, id).await.unwrap(), None);
+    assert_eq!(rotate_secret(conn, &other, id, spare, Duration::ZERO).await.unwrap(), None);
+    assert!(list(conn, &other, None, None, 9).await.unwrap().is_empty());
+    assert_eq!(get_any_owner(conn, id).await.unwrap(), Some(subscription));
+}
+
+#[tokio::test]
+async fn listed_newest_first_by_owner_and_status() {
+    let mut world = World::new().await;
+    let other: OwnerId = "other".parse().unwrap();
+    let mut ids = Vec::new();
+    for owner in [&acme(), &other, &acme()] {
+        ids.push(made(&mut world, owner).await.0.webhook_id);
+    }
+    let conn = &mut world.connection;
+    pause_any_owner(conn, ids[0]).await.unwrap();
+    let of = |found: Vec<Subscription>| found.into_iter().map(|found| found.webhook_id).collect::<Vec<_>>();
+    assert_eq!(of(list(conn, &acme(), None, None, 9).await.unwrap()), [ids[2], ids[0]]);
+    assert_eq!(of(list(conn, &acme(), None, Some(ids[2]), 9).await.unwrap()), [ids[0]]);
+    assert_eq!(of(list(conn, &acme(), Some(SubscriptionStatus::Paused), None, 9).await.unwrap()), [ids[0]]);
+    let all = SubscriptionFilter::default();
+    assert_eq!(of(list_any_owner(conn, &all, None, 2).await.unwrap()), [ids[2], ids[1]]);
+    assert_eq!(of(list_any_owner(conn, &all, Some(ids[1]), 2).await.unwrap()), [ids[0]]);
+    let active = SubscriptionFilter { status: Some(SubscriptionStatus::Active), ..all };
+    assert_eq!(of(list_any_owner(conn, &active, None, 9).await.unwrap()), [ids[2], ids[1]]);
+}
+
+#[tokio::test]
+async fn a_change_keeps_what_it_does_not_name() {
+    let mut world = World::new().await;
+    let (before, _) = made(&mut world, &acme()).await;
+    let id = before.webhook_id;
+    let conn = &mut world.connection;
+    let changed = update(conn, &acme(), id, change(json!({"description": "d", "filter": {"n": [1]}}))).await;
+    let changed = changed.unwrap().unwrap();
+    assert_eq!(changed.before, before);
+    let mut expected = before.clone();
+    change(json!({"description": "d", "filter": {"n": [1]}})).apply(&mut expected, changed.after.updated_at);
+    assert_eq!(changed.after, expected);
+    let cleared = update_any_owner(conn, id, change(json!({"description": null, "filter": null}))).await;
+    assert_eq!(cleared.unwrap().unwrap().after.settings, before.settings);
+    let unknown = SubscriptionId::floor(0);
+    assert_eq!(update_any_owner(conn, unknown, change(json!({}))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn paused_disabled_and_enabled() {
+    let mut world = World::new().await;
+    let (subscription, _) = made(&mut world, &acme()).await;
+    let id = subscription.webhook_id;
+    let paused = pause_any_owner(&mut world.connection, id).await.unwrap().unwrap();
+    assert_eq!((paused.before.status, paused.after.status), (SubscriptionStatus::Active, SubscriptionStatus::Paused));
+
+    let disabled = disable_any_owner(&mut world.connection, id, "answered 410").await.unwrap().unwrap().after;
+    assert_eq!(
+        (disabled.status, disabled.disabled_reason.as_deref()),
+        (SubscriptionStatus::Disabled, Some("answered 410"))
+    );
+    assert!(disabled.disabled_at.is_some());
+    let again = disable_any_owner(&mut world.connection, id, "by hand").await.unwrap().unwrap().after;
+    assert_eq!((again.disabled_at, again.disabled_reason.as_deref()), (disabled.disabled_at, Some("by hand")));
+    let still = pause_any_owner(&mut world.connection, id).await.unwrap().unwrap().after;
+    assert_eq!(still.status, SubscriptionStatus::Disabled, "pausing does not lift a ban");
+
+    world.sql("UPDATE external_webhooks SET failing_since = now()").await;
+    let enabled = enable_any_owner(&mut world.connection, id).await.unwrap().unwrap().after;
+    assert_eq!(enabled, Subscription { updated_at: enabled.updated_at, ..subscription });
+}
+
+#[tokio::test]
+async fn a_deleted_subscription_is_only_there_for_its_deliveries() {
+    let mut world = World::new().await;
+    let (subscription, _) = made(&mut world, &acme()).await;
+    let id = subscription.webhook_id;
+    assert_eq!(delete(&mut world.connection, &acme(), id).await.unwrap(), Some(subscription));
+    assert_eq!(delete_any_owner(&mut world.connection, id).await.unwrap(), None);
+    assert_eq!(get_any_owner(&mut world.connection, id).await.unwrap(), None);
+    assert_eq!(enable_any_owner(&mut world.connection, id).await.unwrap(), None);
+    let target = loaded(&mut world, id).await;
+    assert_eq!((target.subscription.standing(), target.secrets.len()), (Standing::Deleted, 0));
+    assert_eq!(world.number("SELECT count(*) FROM external_webhook_secrets").await, 0);
+}
+
+#[tokio::test]
+async fn at_most_two_secrets_sign() {
+    let mut world = World::new().await;
+    let (subscription, first) = made(&mut world, &acme()).await;
+    let id = subscription.webhook_id;
+    let (second, third, fourth) = (secret(&world), secret(&world), secret(&world));
+    let ids =
+        |target: &DeliveryTarget| target.secrets.iter().map(|live| live.secret.secret_id).collect::<Vec<SecretId>>();
+
+    let hour = Duration::from_secs(3600);
+    let rotated = rotate_secret(&mut world.connection, &acme(), id, second.clone(), hour).await.unwrap().unwrap();
+    let ends = rotated.previous_expires_at.unwrap();
+    let overlap = ends - world.clock.now();
+    assert!(overlap > TimeDelta::seconds(3590) && overlap <= TimeDelta::seconds(3600), "{overlap}");
+    let target = loaded(&mut world, id).await;
+    let expected = [
+        SealedSecret { secret: second.clone(), expires_at: None },
+        SealedSecret { secret: first, expires_at: Some(ends) },
+    ];
+    assert_eq!(target.secrets, expected);
+
+    rotate_secret_any_owner(&mut world.connection, id, third.clone(), hour).await.unwrap().unwrap();
+    assert_eq!(ids(&loaded(&mut world, id).await), [third.secret_id, second.secret_id]);
+    world.sql("UPDATE external_webhook_secrets SET expires_at = now() WHERE expires_at IS NOT NULL").await;
+    assert_eq!(ids(&loaded(&mut world, id).await), [third.secret_id], "its overlap is over");
+
+    let cut = rotate_secret(&mut world.connection, &acme(), id, fourth.clone(), Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(cut.previous_expires_at, None);
+    assert_eq!(ids(&loaded(&mut world, id).await), [fourth.secret_id]);
+}
+
+#[tokio::test]
+async fn loaded_with_the_partners_state_and_apart_from_spoilt_ones() {
+    let mut world = World::new().await;
+    let (good, _) = made(&mut world, &acme()).await;
+    let (bad, _) = made(&mut world, &acme()).await;
+    let spoil = format!("UPDATE external_webhooks SET url = 'x' WHERE webhook_id = '{}'", bad.webhook_id.uuid());
+    world.sql(&spoil).await;
+    partners::disable(&mut world.connection, &acme()).await.unwrap();
+    let asked = [good.webhook_id, bad.webhook_id, SubscriptionId::floor(0)];
+    let loaded = load_for_delivery(&mut world.connection, &asked).await.unwrap();
+    assert_eq!(loaded.len(), 2);
+    for loaded in loaded {
+        match loaded.target {
+            Ok(target) => {
+                assert_eq!(target.subscription, good);
+                assert_eq!((target.partner_active, target.partner_canary), (false, false));
+            }
+            Err(error) => {
+                assert_eq!(loaded.webhook_id, bad.webhook_id);
+                assert!(matches!(error, StoreError::Row { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sealed_bytes_are_not_shown() {
+    let world = World::new().await;
+    let secret = NewSealedSecret { sealed: vec![77; 32], ..secret(&world) };
+    assert!(!format!("{secret:?}").contains("77"));
+}
+
+#[tokio::test]
+async fn the_workers_question_uses_indexes() {
+    let mut world = World::new().await;
+    let statement = load_for_delivery::Load { webhook_ids: vec![SubscriptionId::floor(0).uuid()] };
+    let plan = plan(&mut world.connection, statement).await;
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+}
