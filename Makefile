@@ -1,0 +1,71 @@
+# OneRing. Two commands matter: `make up` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+UP_ARGS ?=
+UP_PROFILE ?= up
+TOOLS := .tools
+
+.PHONY: help up down status smoke test lint fmt docs bench servers tools-python tools-node tools-lint clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+servers: ## Install Postgres and Redis where they are missing
+	@deploy/dev/install-servers.sh
+
+up: servers ## Build and start the whole stack on 127.0.0.1, then run the smoke test
+	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --bins
+	@target/$(UP_PROFILE)/onering up $(UP_ARGS)
+
+down: ## Stop the stack (its data stays in .run/)
+	@target/$(UP_PROFILE)/onering down
+
+status: ## Show the processes of the stack
+	@target/$(UP_PROFILE)/onering status
+
+smoke: ## Run the smoke test against the running stack
+	@set -a; source .run/dev.env; set +a; \
+	target/$(UP_PROFILE)/onering smoke --backend-url "$$ONERING_BASE_URL"
+
+test: servers tools-python tools-node ## Run every test against real Postgres and Redis
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+	@$(CARGO) build --locked --workspace --bins
+	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace
+	@$(CARGO) test --locked --workspace --doc --quiet
+
+tools-python: $(TOOLS)/python/.installed
+$(TOOLS)/python/.installed: tests/requirements.txt
+	@python3 -m venv $(TOOLS)/python
+	@$(TOOLS)/python/bin/python -m pip install --quiet --requirement tests/requirements.txt
+	@touch $@
+
+tools-node: tests/node/node_modules/.installed
+tests/node/node_modules/.installed: tests/node/package-lock.json
+	@npm ci --prefix tests/node --silent --no-audit --no-fund
+	@touch $@
+
+tools-lint:
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@0.20.2
+
+lint: tools-lint ## Formatting, clippy, rustdoc, dependency rules
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	@$(CARGO) deny --log-level error check bans licenses sources
+
+fmt: ## Format the code
+	@$(CARGO) fmt --all
+
+docs: ## Regenerate the generated pages and build the Rust documentation
+	@$(CARGO) run --quiet --locked -p onering-settings --example configuration_markdown > docs/configuration.md
+	@$(CARGO) doc --locked --workspace --no-deps
+
+bench: servers ## Measure the release build against references taken in the same run
+	@$(CARGO) build --locked --release --workspace --bins
+	@target/release/onering bench
+
+clean: ## Remove what was built and the stack's data
+	@rm -rf target $(TOOLS) .run

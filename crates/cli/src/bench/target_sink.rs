@@ -1,0 +1,102 @@
+//! Where the benchmark's webhooks go: answers at once, counts, and notes when each numbered event arrived.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
+use onering_clock::Clock;
+
+/// What stands before an event's number in its data.
+pub(super) const MARKER: &str = "\"bench_number\":";
+
+#[derive(Default)]
+struct Seen {
+    count: AtomicU64,
+    arrivals: Mutex<HashMap<u64, Instant>>,
+}
+
+/// A listening sink; it ends with the process.
+pub(super) struct TargetSink {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+}
+
+impl TargetSink {
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let seen = Arc::new(Seen::default());
+        let for_server = Arc::clone(&seen);
+        let server = HttpServer::new(move || {
+            let seen = Arc::clone(&for_server);
+            let clock = Clock::system();
+            App::new()
+                .route("/bare", web::get().to(|| async { HttpResponse::Ok().body("{\"bare\":true}") }))
+                .default_service(web::to(move |body: web::Bytes| {
+                    seen.note(&body, &clock);
+                    async { HttpResponse::Ok().finish() }
+                }))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))?;
+        let address = server.addrs().first().copied().context("the sink has no address")?;
+        tokio::spawn(server.run());
+        Ok(Self { address, seen })
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Requests taken since the start.
+    pub(super) fn count(&self) -> u64 {
+        self.seen.count.load(Ordering::Relaxed)
+    }
+
+    /// When the numbered event arrived first.
+    pub(super) fn arrival(&self, number: u64) -> Option<Instant> {
+        self.seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+    }
+
+    /// Waits until `count` requests were taken; false when `patience` was not enough.
+    pub(super) async fn wait_for(&self, count: u64, patience: Duration) -> bool {
+        let waiting = async {
+            while self.count() < count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.is_ok()
+    }
+}
+
+impl Seen {
+    fn note(&self, body: &[u8], clock: &Clock) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(number) = number_in(body) {
+            let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            arrivals.entry(number).or_insert_with(|| clock.monotonic());
+        }
+    }
+}
+
+/// The number of an event that is to be timed.
+fn number_in(body: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(body).ok()?;
+    let rest = &text[text.find(MARKER)? + MARKER.len()..];
+    rest[..rest.find(|character: char| !character.is_ascii_digit())?].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_in_data() {
+        assert_eq!(number_in(br#"{"data":{"bench_number":42,"x":1}}"#), Some(42));
+        assert_eq!(number_in(br#"{"data":{"x":1}}"#), None);
+        assert_eq!(number_in(b"\xff"), None);
+    }
+}

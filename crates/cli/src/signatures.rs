@@ -1,0 +1,72 @@
+//! `onering sign` and `onering verify`: the platform's signatures by hand, for debugging a receiver.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use onering_clock::Clock;
+use onering_signing::{Freshness, LiveSecrets, Scheme, Schemes, SigningInput, SigningSecret, Verifier, is_signable_id};
+
+use crate::args::{Sign, Verify};
+
+pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
+    if !is_signable_id(&options.event_id) {
+        bail!("--event-id: 1 to 128 letters, digits, _ and - can be signed");
+    }
+    let body = read_body(options.body.as_deref())?;
+    let secrets = LiveSecrets::from(secret(&options.secret)?);
+    let unix_s = options.timestamp.unwrap_or_else(|| Clock::system().now().timestamp());
+    let input = SigningInput { event_id: &options.event_id, unix_s, body: &body };
+    for scheme in Scheme::ALL {
+        let Some(schemes) = Schemes::new([scheme]) else { continue };
+        println!("# {}", scheme.as_str());
+        for (name, value) in onering_signing::sign(&secrets, schemes, &input) {
+            println!("{name}: {value}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn verify(options: &Verify) -> anyhow::Result<ExitCode> {
+    let mut headers = BTreeMap::new();
+    for header in &options.headers {
+        let (name, value) = header.split_once(':').with_context(|| format!("--header {header:?} is not `Name: value`"))?;
+        headers.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);
+    let body = read_body(options.body.as_deref())?;
+    let window = if options.replay_window == 0 { Duration::MAX } else { Duration::from_secs(options.replay_window.into()) };
+    let verifier = Verifier::new(secret(&options.secret)?).fresh(Freshness::within(window));
+    let Some(scheme) = Scheme::detect(find) else {
+        println!("refused: there is no signature header of a known scheme");
+        return Ok(ExitCode::FAILURE);
+    };
+    match verifier.verify(scheme, find, &body, Clock::system().now().timestamp()) {
+        Ok(verified) => {
+            println!("genuine ({}), signed at {}", scheme.as_str(), verified.unix_s);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            println!("refused ({}): {error}", scheme.as_str());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn secret(text: &str) -> anyhow::Result<SigningSecret> {
+    text.parse().context("--secret (or ONERING_WEBHOOK_SECRET) is not a signing secret")
+}
+
+fn read_body(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    match path {
+        Some(path) => std::fs::read(path).with_context(|| format!("{} cannot be read", path.display())),
+        None => {
+            let mut body = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut body).context("standard input cannot be read")?;
+            Ok(body)
+        }
+    }
+}

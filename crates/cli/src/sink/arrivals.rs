@@ -1,0 +1,228 @@
+//! What arrived at the sink, and what each arrival is answered with. The judging is pure; the clock is an argument.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use onering_signing::{Freshness, Scheme, SigningSecret, Verifier, header};
+use serde::Serialize;
+
+/// Arrivals kept for listing; older ones are forgotten, their ids are not.
+const KEPT: usize = 100_000;
+
+/// One request as it arrived.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Arrival {
+    pub(crate) event_id: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) delivery_id: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    /// True when signature and stamp were checked and are right.
+    pub(crate) verified: bool,
+    /// What it was answered with.
+    pub(crate) status: u16,
+    pub(crate) received_at: DateTime<Utc>,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// As it arrived; lossy where it was not UTF-8.
+    pub(crate) body: String,
+}
+
+/// What the sink answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// 200: taken.
+    Received,
+    /// 200: this event was taken before.
+    Duplicate,
+    /// 400: no event id, or no signature headers.
+    MissingHeaders,
+    /// 401: not signed with the secret.
+    BadSignature,
+    /// 409 with `X-Webhook-Error: REPLAY_EXPIRED`: genuine, but too old.
+    Stale,
+    /// What `--fail` asked for.
+    Scripted(u16),
+}
+
+impl Reply {
+    pub(crate) const fn status(self) -> u16 {
+        match self {
+            Self::Received | Self::Duplicate => 200,
+            Self::MissingHeaders => 400,
+            Self::BadSignature => 401,
+            Self::Stale => 409,
+            Self::Scripted(status) => status,
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Duplicate => "duplicate",
+            Self::MissingHeaders => "missing headers",
+            Self::BadSignature => "bad signature",
+            Self::Stale => "replay expired",
+            Self::Scripted(_) => "failing as asked",
+        }
+    }
+}
+
+/// The receiver's memory and rules.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    verifier: Option<Verifier>,
+    fail: Option<u16>,
+    /// How many requests are still to be failed; `None` for all.
+    failures_left: Option<u64>,
+    taken: HashSet<String>,
+    list: Vec<Arrival>,
+}
+
+impl Arrivals {
+    pub(crate) fn new(secret: Option<SigningSecret>, replay_window: Duration, fail: Option<u16>, times: Option<u64>) -> Self {
+        Self {
+            verifier: secret.map(|secret| Verifier::new(secret).fresh(Freshness::within(replay_window))),
+            fail,
+            failures_left: times,
+            taken: HashSet::new(),
+            list: Vec::new(),
+        }
+    }
+
+    /// Judges and records one request.
+    pub(crate) fn receive(&mut self, headers: BTreeMap<String, String>, body: &[u8], now: DateTime<Utc>) -> Reply {
+        let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);
+        let event_id = find(header::EVENT_ID).or_else(|| find(header::STANDARD_ID)).map(str::to_owned);
+        let genuine = self.judge(find, body, now);
+        let verified = self.verifier.is_some() && genuine.is_ok();
+        let reply = match (genuine, &event_id) {
+            (Err(refusal), _) => refusal,
+            (Ok(()), None) => Reply::MissingHeaders,
+            (Ok(()), Some(event_id)) => match self.scripted_failure() {
+                Some(status) => Reply::Scripted(status),
+                None if self.taken.insert(event_id.clone()) => Reply::Received,
+                None => Reply::Duplicate,
+            },
+        };
+        let arrival = Arrival {
+            event_type: find(header::EVENT).map(str::to_owned),
+            delivery_id: find(header::DELIVERY_ID).map(str::to_owned),
+            attempt: find(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()),
+            event_id,
+            verified,
+            status: reply.status(),
+            received_at: now,
+            body: String::from_utf8_lossy(body).into_owned(),
+            headers,
+        };
+        if self.list.len() >= KEPT {
+            self.list.drain(..KEPT / 10);
+        }
+        self.list.push(arrival);
+        reply
+    }
+
+    pub(crate) fn list(&self) -> &[Arrival] {
+        &self.list
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.taken.clear();
+    }
+
+    /// Checks every scheme whose signature is there; without a secret everything passes, unverified.
+    fn judge<'h>(
+        &self,
+        find: impl Fn(&'static str) -> Option<&'h str> + Copy,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<(), Reply> {
+        let Some(verifier) = &self.verifier else { return Ok(()) };
+        let scheme = Scheme::detect(find).ok_or(Reply::MissingHeaders)?;
+        verifier.verify(scheme, find, body, now.timestamp()).map_err(|error| match error {
+            onering_signing::VerifyError::Missing { .. } => Reply::MissingHeaders,
+            error if error.is_stale() => Reply::Stale,
+            _ => Reply::BadSignature,
+        })?;
+        Ok(())
+    }
+
+    fn scripted_failure(&mut self) -> Option<u16> {
+        let status = self.fail?;
+        match &mut self.failures_left {
+            None => Some(status),
+            Some(0) => None,
+            Some(left) => {
+                *left -= 1;
+                Some(status)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_signing::{LiveSecrets, Schemes, SigningInput, sign};
+
+    use super::*;
+
+    const BODY: &[u8] = b"{\"event_id\":\"evt_1\"}";
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T00:00:00Z".parse().unwrap()
+    }
+
+    fn signed(event_id: &str, unix_s: i64) -> BTreeMap<String, String> {
+        let secrets = LiveSecrets::from(SigningSecret::from_entropy([7; 32]));
+        let schemes = Schemes::new(Scheme::ALL[..2].iter().copied()).unwrap();
+        let mut headers: BTreeMap<String, String> = sign(&secrets, schemes, &SigningInput { event_id, unix_s, body: BODY })
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        headers.insert("x-webhook-event-id".to_owned(), event_id.to_owned());
+        headers
+    }
+
+    fn sink(fail: Option<u16>, times: Option<u64>) -> Arrivals {
+        Arrivals::new(Some(SigningSecret::from_entropy([7; 32])), Duration::from_secs(300), fail, times)
+    }
+
+    #[test]
+    fn genuine_requests_are_taken_once() {
+        let mut sink = sink(None, None);
+        assert_eq!(sink.receive(signed("evt_1", now().timestamp()), BODY, now()), Reply::Received);
+        assert_eq!(sink.receive(signed("evt_1", now().timestamp()), BODY, now()), Reply::Duplicate);
+        assert!(sink.list().iter().all(|arrival| arrival.verified));
+        sink.clear();
+        assert_eq!(sink.receive(signed("evt_1", now().timestamp()), BODY, now()), Reply::Received);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut sink = sink(None, None);
+        let stamp = now().timestamp();
+        assert_eq!(sink.receive(BTreeMap::new(), BODY, now()), Reply::MissingHeaders);
+        assert_eq!(sink.receive(signed("evt_1", stamp), b"another body", now()), Reply::BadSignature);
+        assert_eq!(sink.receive(signed("evt_1", stamp - 301), BODY, now()), Reply::Stale);
+        assert_eq!(sink.receive(signed("evt_1", stamp + 31), BODY, now()), Reply::Stale);
+        assert!(sink.list().iter().all(|arrival| !arrival.verified));
+        assert_eq!(sink.receive(signed("evt_1", stamp), BODY, now()), Reply::Received, "refusals do not count as taken");
+    }
+
+    #[test]
+    fn failures_are_scripted() {
+        let mut sink = sink(Some(503), Some(2));
+        let stamp = now().timestamp();
+        let replies: Vec<Reply> = (0..4).map(|_| sink.receive(signed("evt_1", stamp), BODY, now())).collect();
+        assert_eq!(replies, [Reply::Scripted(503), Reply::Scripted(503), Reply::Received, Reply::Duplicate]);
+    }
+
+    #[test]
+    fn without_a_secret_nothing_counts_as_verified() {
+        let mut sink = Arrivals::new(None, Duration::from_secs(300), None, None);
+        assert_eq!(sink.receive(signed("evt_1", 0), BODY, now()), Reply::Received);
+        assert!(!sink.list()[0].verified);
+    }
+}

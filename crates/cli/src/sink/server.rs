@@ -1,0 +1,145 @@
+//! The sink's HTTP side.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
+use onering_clock::Clock;
+use onering_signing::header;
+use serde_json::json;
+
+use super::arrivals::{Arrivals, Reply};
+use crate::args::Sink;
+
+/// A request body may be this long; the platform's own cap is 256 KiB.
+const BODY_CAP: usize = 16 * 1024 * 1024;
+
+struct State {
+    arrivals: Mutex<Arrivals>,
+    delay: Duration,
+    quiet: bool,
+    clock: Clock,
+}
+
+impl State {
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sink that listens; it ends when dropped.
+pub(crate) struct RunningSink {
+    port: u16,
+    handle: actix_web::dev::ServerHandle,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl RunningSink {
+    /// Starts listening on 127.0.0.1.
+    pub(crate) fn start(options: &Sink) -> anyhow::Result<Self> {
+        let secret = options
+            .secret
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .context("--secret (or ONERING_WEBHOOK_SECRET) is not a signing secret")?;
+        let window = Duration::from_secs(options.replay_window.into());
+        let state = web::Data::from(Arc::new(State {
+            arrivals: Mutex::new(Arrivals::new(secret, window, options.fail, options.times)),
+            delay: Duration::from_millis(options.delay),
+            quiet: options.quiet,
+            clock: Clock::system(),
+        }));
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(web::PayloadConfig::new(BODY_CAP))
+                .route("/", web::get().to(index))
+                .route("/webhook", web::post().to(receive))
+                .route("/deliveries", web::get().to(list))
+                .route("/deliveries", web::delete().to(clear))
+                .route("/delete", web::delete().to(clear))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", options.port))
+        .with_context(|| format!("port {} cannot be listened on; choose another with --port", options.port))?;
+        let port = server.addrs().first().map_or(options.port, std::net::SocketAddr::port);
+        let server = server.run();
+        let handle = server.handle();
+        Ok(Self { port, handle, server: tokio::spawn(server) })
+    }
+
+    /// Its base address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) async fn ended(mut self) {
+        if let Err(error) = (&mut self.server).await {
+            eprintln!("the sink ended: {error}");
+        }
+    }
+}
+
+impl Drop for RunningSink {
+    fn drop(&mut self) {
+        // The future of stopping need not be awaited: the command to stop is sent at once.
+        drop(self.handle.stop(false));
+    }
+}
+
+async fn index(state: web::Data<State>) -> HttpResponse {
+    let arrivals = state.arrivals();
+    let verified = arrivals.list().iter().filter(|arrival| arrival.verified).count();
+    HttpResponse::Ok().json(json!({ "service": "onering sink", "count": arrivals.list().len(), "verified": verified }))
+}
+
+async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> HttpResponse {
+    if !state.delay.is_zero() {
+        tokio::time::sleep(state.delay).await;
+    }
+    let headers: BTreeMap<String, String> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let described = describe(&headers);
+    let (reply, verified) = {
+        let mut arrivals = state.arrivals();
+        let reply = arrivals.receive(headers, &body, state.clock.now());
+        (reply, arrivals.list().last().is_some_and(|arrival| arrival.verified))
+    };
+    if !state.quiet {
+        println!("{described}  {}{}", reply.text(), if verified { "  verified" } else { "" });
+    }
+    let mut response = HttpResponse::build(
+        actix_web::http::StatusCode::from_u16(reply.status()).unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR),
+    );
+    if reply == Reply::Stale {
+        response.insert_header((header::ERROR, "REPLAY_EXPIRED"));
+    }
+    response.json(json!({ "status": reply.text() }))
+}
+
+/// One line about a request, from its headers.
+fn describe(headers: &BTreeMap<String, String>) -> String {
+    [header::EVENT, header::EVENT_ID, header::DELIVERY_ID, header::ATTEMPT]
+        .iter()
+        .map(|name| headers.get(&name.to_ascii_lowercase()).map_or("-", String::as_str))
+        .collect::<Vec<_>>()
+        .join("  ")
+}
+
+async fn list(state: web::Data<State>) -> HttpResponse {
+    let arrivals = state.arrivals();
+    HttpResponse::Ok().json(json!({ "count": arrivals.list().len(), "deliveries": arrivals.list() }))
+}
+
+async fn clear(state: web::Data<State>) -> HttpResponse {
+    state.arrivals().clear();
+    HttpResponse::Ok().json(json!({ "status": "cleared" }))
+}

@@ -1,0 +1,92 @@
+//! What the worker counts for Prometheus.
+
+use onering_delivery::{Settlement, StatsOutcome, Transition};
+use onering_store::settlement::Settled;
+use onering_telemetry::MetricsError;
+use onering_telemetry::metrics::{Counter, Counters, Gauge, Histogram, Label, Metrics, buckets};
+use std::time::Duration;
+
+/// The worker's counters and gauges.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    outcomes: Counters<1>,
+    latency: Histogram,
+    attempt_time: Histogram,
+    batch: Histogram,
+    late: Counter,
+    /// Attempts under way.
+    pub in_flight: Gauge,
+    /// Deliveries queued in lanes.
+    pub queued: Gauge,
+    /// Results that could not be written at first.
+    pub settlement_failures: Counter,
+    /// Deliveries found by the sweep.
+    pub swept: Counter,
+    /// Sweeps that failed.
+    pub sweep_failures: Counter,
+    /// Deliveries put back because their lane was full.
+    pub overflowed: Counter,
+    /// Stream entries that could not be read.
+    pub garbled: Counter,
+}
+
+impl WorkerMetrics {
+    /// Declares them.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a name is taken or not allowed: a mistake in the code.
+    pub fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        let outcome = Label::of("outcome", StatsOutcome::ALL.iter().map(|outcome| outcome.as_str()));
+        Ok(Self {
+            outcomes: metrics.counters("onering_deliveries_total", "Results written, by what they led to", [outcome])?,
+            latency: metrics.histogram(
+                "onering_delivery_latency_seconds",
+                "From accepting an event to the 2xx answer of its receiver",
+                buckets::DELAY_SECONDS,
+            )?,
+            attempt_time: metrics.histogram(
+                "onering_delivery_attempt_seconds",
+                "How long attempts took, whatever came of them",
+                buckets::LATENCY_SECONDS,
+            )?,
+            batch: metrics.histogram(
+                "onering_settlement_batch_size",
+                "Results written by one statement",
+                buckets::BATCH_SIZE,
+            )?,
+            late: metrics.counter(
+                "onering_settlement_late_total",
+                "Results that were not written because the delivery had changed hands",
+            )?,
+            in_flight: metrics.gauge("onering_delivery_attempts_in_flight", "Attempts under way")?,
+            queued: metrics.gauge("onering_delivery_lanes_queued", "Deliveries waiting in lanes for their turn")?,
+            settlement_failures: metrics
+                .counter("onering_settlement_failures_total", "Batches of results that could not be written at first")?,
+            swept: metrics.counter("onering_deliveries_swept_total", "Deliveries the sweep found due")?,
+            sweep_failures: metrics.counter("onering_sweep_failures_total", "Sweeps that failed")?,
+            overflowed: metrics
+                .counter("onering_deliveries_overflowed_total", "Deliveries put back because their lane was full")?,
+            garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
+        })
+    }
+
+    /// Counts a batch of results after they were written.
+    pub fn settled(&self, settlements: &[Settlement], settled: &Settled) {
+        self.batch.observe_value(settlements.len() as f64);
+        for settlement in settlements {
+            if !settled.written.contains(&settlement.delivery_id) {
+                self.late.inc();
+                continue;
+            }
+            if let Some(outcome) = settlement.transition.stats_outcome() {
+                self.outcomes.with([outcome.as_str()]).inc();
+            }
+            if let Transition::Delivered { latency_ms, .. } = settlement.transition {
+                self.latency.observe(Duration::from_millis(latency_ms.into()));
+            }
+            if let Some(attempt) = &settlement.attempt {
+                self.attempt_time.observe(Duration::from_millis(attempt.duration_ms.into()));
+            }
+        }
+    }
+}

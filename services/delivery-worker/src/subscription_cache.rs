@@ -1,0 +1,182 @@
+//! Where deliveries go: subscriptions with their opened secrets, remembered for seconds.
+//!
+//! Changes are announced and drop the entry at once; without an announcement it expires after five seconds. What is asked
+//! for together is loaded together, in one statement.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use onering_service_kit::error_chain;
+use onering_delivery::Standing;
+use onering_ids::{OwnerId, SubscriptionId};
+use onering_secrets::{KeyRing, Sealed};
+use onering_signing::{LiveSecrets, Schemes, SigningSecret};
+use onering_store::subscriptions::{DeliveryTarget, SealedSecret, load_for_delivery};
+use onering_store::{Pool, StoreError};
+use url::Url;
+
+use crate::lanes::Pace;
+
+/// How long a subscription is remembered without hearing of a change.
+const EXPIRY: Duration = Duration::from_secs(5);
+/// Subscriptions remembered at once, at most.
+const CAPACITY: u64 = 50_000;
+
+/// One subscription, as an attempt needs it.
+#[derive(Debug)]
+pub struct Target {
+    /// The partner it belongs to.
+    pub owner_id: OwnerId,
+    /// Whether that partner is active.
+    pub partner_active: bool,
+    /// Whether that partner is inside every cohort.
+    pub partner_canary: bool,
+    /// How the subscription stands.
+    pub standing: Standing,
+    /// Where to POST.
+    pub url: Url,
+    /// The subscription's own headers.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// How requests are signed.
+    pub schemes: Schemes,
+    /// What signs them; none when no key of the ring opens them, or the subscription was deleted.
+    pub secrets: Option<LiveSecrets>,
+    /// Older events are not sent.
+    pub max_event_age: Option<Duration>,
+    /// Whether 4xx answers are tried again.
+    pub retry_client_errors: bool,
+    timeout: Duration,
+    pace: Pace,
+}
+
+impl Target {
+    /// How long one attempt may take.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How fast it may be sent to.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        self.pace
+    }
+}
+
+/// The cache.
+#[derive(Debug)]
+pub struct SubscriptionCache {
+    known: Cache<SubscriptionId, Arc<Target>>,
+    pool: Pool,
+    key_ring: KeyRing,
+}
+
+impl SubscriptionCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(pool: Pool, key_ring: KeyRing) -> Self {
+        let known = Cache::builder().max_capacity(CAPACITY).time_to_live(EXPIRY).build();
+        Self { known, pool, key_ring }
+    }
+
+    /// The subscriptions of these ids. One that cannot be found or understood is left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when Postgres fails.
+    pub async fn of(
+        &self,
+        ids: impl Iterator<Item = SubscriptionId>,
+    ) -> Result<HashMap<SubscriptionId, Arc<Target>>, StoreError> {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        for id in ids {
+            if found.contains_key(&id) || missing.contains(&id) {
+                continue;
+            }
+            match self.known.get(&id) {
+                Some(target) => drop(found.insert(id, target)),
+                None => missing.push(id),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let mut connection = self.pool.get().await?;
+        for loaded in load_for_delivery(&mut connection, &missing).await? {
+            match loaded.target {
+                Ok(row) => {
+                    let target = Arc::new(self.target(row));
+                    self.known.insert(loaded.webhook_id, Arc::clone(&target));
+                    found.insert(loaded.webhook_id, target);
+                }
+                Err(error) => tracing::error!(
+                    webhook_id = %loaded.webhook_id,
+                    error = %error_chain(&error),
+                    "the subscription's row is not understood; its deliveries wait"
+                ),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets one subscription.
+    pub fn forget(&self, id: SubscriptionId) {
+        self.known.invalidate(&id);
+    }
+
+    /// Forgets all of them.
+    pub fn forget_all(&self) {
+        self.known.invalidate_all();
+    }
+
+    fn target(&self, row: DeliveryTarget) -> Target {
+        let subscription = row.subscription;
+        let standing = subscription.standing();
+        let secrets = match self.open(&row.secrets) {
+            Ok(secrets) => secrets,
+            Err(reason) => {
+                tracing::error!(webhook_id = %subscription.webhook_id, reason, "the signing secret cannot be opened; deliveries wait");
+                None
+            }
+        };
+        let settings = subscription.settings;
+        Target {
+            owner_id: subscription.owner_id,
+            partner_active: row.partner_active,
+            partner_canary: row.partner_canary,
+            standing,
+            url: settings.url.url().clone(),
+            headers: settings.headers.expose().map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned())).collect(),
+            schemes: settings.signature_schemes,
+            secrets,
+            max_event_age: settings.max_event_age,
+            retry_client_errors: settings.retry_client_errors,
+            timeout: settings.timeout,
+            pace: Pace {
+                max_in_flight: NonZeroU32::new(settings.max_in_flight.into()).unwrap_or(NonZeroU32::MIN),
+                per_second: settings.rate_limit_per_second.and_then(NonZeroU32::new),
+            },
+        }
+    }
+
+    /// Opens the live secrets: the current one, and the previous one while a rotation overlaps.
+    fn open(&self, sealed: &[SealedSecret]) -> Result<Option<LiveSecrets>, &'static str> {
+        let mut opened = sealed.iter().map(|secret| self.open_one(secret));
+        let Some(current) = opened.next() else { return Ok(None) };
+        let previous = opened.next().transpose()?;
+        Ok(Some(LiveSecrets { current: current?, previous }))
+    }
+
+    fn open_one(&self, sealed: &SealedSecret) -> Result<SigningSecret, &'static str> {
+        let secret = &sealed.secret;
+        let bytes = self
+            .key_ring
+            .open(secret.secret_id, &Sealed { kid: secret.kid.clone(), bytes: secret.sealed.clone() })
+            .map_err(|_| "no key of ONERING_SECRETS_KEYS opens it")?;
+        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or("what was sealed is not a signing secret")
+    }
+}

@@ -1,0 +1,112 @@
+//! The directions imports may run, read from `cargo metadata`: services and the command line → service-kit → adapters →
+//! domain. A wrong import fails here, not in review.
+#![allow(clippy::panic, reason = "a test says what is wrong by failing")]
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+/// The layers, from the bottom up. A crate may import from its own layer only where [`may_import`] says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    Domain,
+    Adapter,
+    ServiceKit,
+    Service,
+    CommandLine,
+    Testkit,
+    Tests,
+}
+
+fn layer_of(package: &Package, root: &str) -> Layer {
+    let path = package.manifest_path.as_str().trim_start_matches(root).trim_start_matches('/');
+    let segments: Vec<&str> = path.split('/').collect();
+    match segments.as_slice() {
+        ["crates", "domain", ..] => Layer::Domain,
+        ["crates", "adapters", ..] => Layer::Adapter,
+        ["crates", "service-kit" | "webhook-operations", ..] => Layer::ServiceKit,
+        ["crates", "testkit", ..] => Layer::Testkit,
+        ["crates", "cli", ..] => Layer::CommandLine,
+        ["services", ..] => Layer::Service,
+        ["tests", ..] => Layer::Tests,
+        _ => panic!("{path} has no layer: put it into one and say so in tests/tests/layers.rs"),
+    }
+}
+
+/// Whether `from` may import `to` in what it ships (not in its tests).
+fn may_import(from: Layer, from_name: &str, to: Layer, to_name: &str) -> bool {
+    match (from, to) {
+        (Layer::Domain, Layer::Domain) => true,
+        (Layer::Adapter, Layer::Domain) => true,
+        (Layer::Adapter, Layer::Adapter) => {
+            // `web` counts and names what it answers through telemetry; the rest know only settings and the clock.
+            matches!(to_name, "onering-settings" | "onering-clock")
+                || (from_name == "onering-web" && to_name == "onering-telemetry")
+        }
+        (Layer::ServiceKit, Layer::Domain | Layer::Adapter) => true,
+        (Layer::Service, Layer::Domain | Layer::Adapter | Layer::ServiceKit) => true,
+        (Layer::CommandLine, Layer::Domain | Layer::Adapter) => true,
+        (Layer::Testkit, Layer::Adapter) => to_name == "onering-dev-servers",
+        _ => false,
+    }
+}
+
+#[test]
+fn imports_run_one_way() {
+    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let root = metadata.workspace_root.as_str();
+    let members: Vec<(&Package, Layer)> = metadata.packages.iter().map(|package| (package, layer_of(package, root))).collect();
+    assert!(members.len() > 20, "cargo metadata listed only {} members", members.len());
+
+    let mut wrong = BTreeSet::new();
+    for (package, layer) in &members {
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development) {
+            let Some((target, target_layer)) = members.iter().find(|(member, _)| *member.name == dependency.name) else {
+                continue;
+            };
+            if !may_import(*layer, package.name.as_str(), *target_layer, target.name.as_str()) {
+                wrong.insert(format!("{} ({layer:?}) imports {} ({target_layer:?})", package.name, target.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports against the layers:\n{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_domain_is_pure() {
+    // What a pure crate could do harm with: runtimes, sockets, clocks and randomness of its own.
+    const IMPURE: [&str; 9] =
+        ["tokio", "actix-web", "reqwest", "diesel", "diesel-async", "deadpool-redis", "rand", "tracing", "config"];
+    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let root = metadata.workspace_root.as_str();
+    let impure: Vec<String> = metadata
+        .packages
+        .iter()
+        .filter(|package| layer_of(package, root) == Layer::Domain)
+        .flat_map(|package| {
+            package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind != DependencyKind::Development && IMPURE.contains(&dependency.name.as_str()))
+                .map(|dependency| format!("{} imports {}", package.name, dependency.name))
+        })
+        .collect();
+    assert!(impure.is_empty(), "domain crates that touch the world: {impure:?}");
+}
+
+#[test]
+fn all_sql_lives_in_the_store() {
+    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let offenders: Vec<String> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.name.as_str() != "onering-store")
+        .filter(|package| {
+            package.dependencies.iter().any(|dependency| {
+                dependency.kind != DependencyKind::Development && matches!(dependency.name.as_str(), "diesel" | "diesel_migrations")
+            })
+        })
+        .map(|package| package.name.to_string())
+        .collect();
+    assert!(offenders.is_empty(), "only onering-store writes SQL, but these import diesel: {offenders:?}");
+}
