@@ -88,6 +88,7 @@ CREATE TABLE external_api_blocklist (
     CHECK ((kind = 'key') = (key_id IS NOT NULL)),
     CHECK ((kind = 'cidr') = (cidr IS NOT NULL))
 );
+CREATE INDEX external_api_blocklist_key ON external_api_blocklist (key_id) WHERE key_id IS NOT NULL;
 COMMENT ON TABLE external_api_blocklist IS 'Keys and addresses refused at once, for a time or until removed.';
 COMMENT ON COLUMN external_api_blocklist.block_id IS 'UUIDv7; shown as the TypeID blk_….';
 COMMENT ON COLUMN external_api_blocklist.kind IS 'key or cidr.';

@@ -37,6 +37,8 @@ CREATE TABLE delivery_stats (
     attempts    bigint NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     PRIMARY KEY (minute, process, webhook_id, outcome)
 );
+-- The health of one subscription.
+CREATE INDEX delivery_stats_webhook ON delivery_stats (webhook_id, minute);
 COMMENT ON TABLE delivery_stats IS 'Settled results per minute, written by the statement that settles them, so that they always agree.';
 COMMENT ON COLUMN delivery_stats.minute IS 'Start of the minute.';
 COMMENT ON COLUMN delivery_stats.process IS 'Which worker.';

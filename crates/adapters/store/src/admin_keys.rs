@@ -180,11 +180,8 @@ pub async fn find_by_digest(
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
 pub async fn get(conn: &mut AsyncPgConnection, admin_key_id: AdminKeyId) -> Result<Option<AdminKey>, StoreError> {
-    let row: Option<Row> = Get { admin_key_id: admin_key_id.uuid() }
-        .get_result(conn)
-        .await
-        .optional()
-        .during("read an admin key")?;
+    let row: Option<Row> =
+        Get { admin_key_id: admin_key_id.uuid() }.get_result(conn).await.optional().during("read an admin key")?;
     row.map(AdminKey::try_from).transpose()
 }
 

@@ -63,7 +63,8 @@ statement! {
         key_id: Uuid => SqlUuid,
     } -> KeyColumns = concat!(
         "UPDATE external_api_keys AS k SET updated_at = now(), ",
-        "name = coalesce($1, k.name), scopes = coalesce($2, k.scopes), rate_limit_tier = coalesce($3, k.rate_limit_tier), ",
+        "name = coalesce($1, k.name), scopes = coalesce($2, k.scopes), rate_limit_tier = coalesce($3, ",
+        "k.rate_limit_tier), ",
         "rate_limit_override = CASE WHEN $4 THEN $5 ELSE k.rate_limit_override END, ",
         "burst_per_second = CASE WHEN $6 THEN $7 ELSE k.burst_per_second END, ",
         "canary_enabled = coalesce($8, k.canary_enabled), ip_allowlist = coalesce($9, k.ip_allowlist), ",

@@ -70,7 +70,8 @@ statement! {
         metadata: Value => Jsonb,
         created_by: String => Text,
     } -> KeyColumns = concat!(
-        "INSERT INTO external_api_keys AS k (key_id, owner_user_id, name, scopes, rate_limit_tier, rate_limit_override, ",
+        "INSERT INTO external_api_keys AS k (key_id, owner_user_id, name, scopes, rate_limit_tier, ",
+        "rate_limit_override, ",
         "burst_per_second, canary_enabled, ip_allowlist, expires_at, metadata, created_by) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ", key_columns!()
     );

@@ -106,10 +106,12 @@ statement! {
         created_by: String => Text,
         old: Uuid => SqlUuid,
     } -> KeyColumns = concat!(
-        "INSERT INTO external_api_keys AS k (key_id, owner_user_id, name, scopes, rate_limit_tier, rate_limit_override, ",
+        "INSERT INTO external_api_keys AS k (key_id, owner_user_id, name, scopes, rate_limit_tier, ",
+        "rate_limit_override, ",
         "burst_per_second, canary_enabled, is_active, ip_allowlist, expires_at, rotated_at, metadata, created_by) ",
         "SELECT $1, o.owner_user_id, o.name, o.scopes, o.rate_limit_tier, o.rate_limit_override, o.burst_per_second, ",
-        "o.canary_enabled, o.is_active, coalesce($2, o.ip_allowlist), coalesce($3, o.expires_at), now(), o.metadata, $4 ",
+        "o.canary_enabled, o.is_active, coalesce($2, o.ip_allowlist), coalesce($3, o.expires_at), now(), ",
+        "o.metadata, $4 ",
         "FROM external_api_keys AS o WHERE o.key_id = $5 RETURNING ", key_columns!()
     );
 }

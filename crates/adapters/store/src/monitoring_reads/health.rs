@@ -47,7 +47,8 @@ statement! {
 }
 
 statement! {
-    pub(super) struct Outcomes { webhook_id: Uuid => SqlUuid, since: DateTime<Utc> => Timestamptz } -> (Text, BigInt, BigInt) = "
+    pub(super) struct Outcomes { webhook_id: Uuid => SqlUuid, since: DateTime<Utc> => Timestamptz }
+    -> (Text, BigInt, BigInt) = "
         SELECT outcome, sum(count)::bigint, sum(attempts)::bigint FROM delivery_stats
         WHERE webhook_id = $1 AND minute >= $2 GROUP BY 1 ORDER BY 1";
 }

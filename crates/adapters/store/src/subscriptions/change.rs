@@ -32,7 +32,8 @@ statement! {
         failing_since: Option<DateTime<Utc>> => Nullable<Timestamptz>,
         webhook_id: Uuid => SqlUuid,
     } -> SubscriptionColumns = concat!(
-        "UPDATE external_webhooks AS w SET url = $1, events = $2, description = $3, headers = $4, timeout_seconds = $5, ",
+        "UPDATE external_webhooks AS w SET url = $1, events = $2, description = $3, headers = $4, timeout_seconds ",
+        "= $5, ",
         "max_in_flight = $6, rate_limit_per_second = $7, max_event_age_seconds = $8, signature_schemes = $9, ",
         "retry_client_errors = $10, filter = $11, status = $12, disabled_reason = $13, failing_since = $14, ",
         "disabled_at = CASE WHEN $12 = 'disabled' THEN coalesce(w.disabled_at, now()) END, updated_at = now() ",

@@ -28,7 +28,8 @@ statement! {
         retry_client_errors: bool => Bool,
         filter: Option<Value> => Nullable<Jsonb>,
     } -> SubscriptionColumns = concat!(
-        "INSERT INTO external_webhooks AS w (webhook_id, owner_id, url, events, description, headers, timeout_seconds, ",
+        "INSERT INTO external_webhooks AS w (webhook_id, owner_id, url, events, description, headers, ",
+        "timeout_seconds, ",
         "max_in_flight, rate_limit_per_second, max_event_age_seconds, signature_schemes, retry_client_errors, filter) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING ", subscription_columns!()
     );

@@ -22,7 +22,8 @@ pub struct SubscriptionFilter {
 
 statement! {
     struct Get { webhook_id: Uuid => SqlUuid } -> SubscriptionColumns = concat!(
-        "SELECT ", subscription_columns!(), " FROM external_webhooks AS w WHERE w.webhook_id = $1 AND w.deleted_at IS NULL"
+        "SELECT ", subscription_columns!(), " FROM external_webhooks AS w WHERE w.webhook_id = $1 AND ",
+        "w.deleted_at IS NULL"
     );
 }
 

@@ -1,0 +1,44 @@
+//! What the kit asks of a service's settings.
+
+use onering_settings::{AdminSettings, Common, GatewaySettings, MonitoringSettings, WorkerSettings};
+
+/// Settings of a service.
+pub trait ServiceSettings {
+    /// What every service has.
+    fn common(&self) -> &Common;
+
+    /// Whether the service goes on without Redis by itself: then `/readyz` shows a Redis that is away, but stays 200, so
+    /// that the loss of Redis does not take every replica out of the balancer.
+    fn tolerates_redis_loss(&self) -> bool {
+        false
+    }
+}
+
+impl ServiceSettings for GatewaySettings {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    /// Limits have their loss policy, and events are swept from Postgres.
+    fn tolerates_redis_loss(&self) -> bool {
+        true
+    }
+}
+
+impl ServiceSettings for AdminSettings {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl ServiceSettings for MonitoringSettings {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl ServiceSettings for WorkerSettings {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
