@@ -1,0 +1,132 @@
+use onering_ids::SubscriptionId;
+use onering_store::audit_log::Changed;
+use onering_store::subscriptions;
+use onering_store::{AsyncPgConnection, StoreError, transaction};
+use onering_webhooks::{Subscription, SubscriptionChange, SubscriptionPatch, SubscriptionStatus};
+
+use crate::error::OperationError;
+use crate::masking::refuse_masks;
+use crate::operations::WebhookOperations;
+use crate::scope::Scope;
+use crate::subscription_view::SubscriptionView;
+
+/// The most characters of a reason.
+const LONGEST_REASON: usize = 500;
+
+type Change = Result<Option<Changed<Subscription>>, StoreError>;
+
+impl WebhookOperations {
+    /// Changes what the patch names and keeps the rest. `status` switches it on (`active`) or pauses it.
+    ///
+    /// # Errors
+    /// A problem naming the field; `URL_NOT_ALLOWED` when the guard refuses a new target; `NOT_FOUND`;
+    /// [`OperationError::Store`].
+    pub async fn change_subscription(
+        &self,
+        scope: Scope<'_>,
+        webhook_id: SubscriptionId,
+        patch: SubscriptionPatch,
+    ) -> Result<SubscriptionView, OperationError> {
+        refuse_masks(patch.headers.as_ref().and_then(Option::as_ref))?;
+        let change = SubscriptionChange::parse(patch)?;
+        if let Some(url) = &change.url {
+            self.check_target(url).await?;
+        }
+        let action = "subscription.change";
+        self.changed(scope, webhook_id, action, async |connection| update(connection, scope, webhook_id, change).await)
+            .await
+    }
+
+    /// Makes a paused or disabled subscription active again; what was held for it goes out.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, or [`OperationError::Store`].
+    pub async fn enable_subscription(
+        &self,
+        scope: Scope<'_>,
+        webhook_id: SubscriptionId,
+    ) -> Result<SubscriptionView, OperationError> {
+        let change = status(SubscriptionStatus::Active);
+        let action = "subscription.enable";
+        self.changed(scope, webhook_id, action, async |connection| update(connection, scope, webhook_id, change).await)
+            .await
+    }
+
+    /// Holds an active subscription's deliveries from now on. One that an operator or the platform disabled stays disabled.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, or [`OperationError::Store`].
+    pub async fn pause_subscription(
+        &self,
+        scope: Scope<'_>,
+        webhook_id: SubscriptionId,
+    ) -> Result<SubscriptionView, OperationError> {
+        let action = "subscription.pause";
+        self.changed(scope, webhook_id, action, async |connection| match scope {
+            Scope::Owner(_) => update(connection, scope, webhook_id, status(SubscriptionStatus::Paused)).await,
+            Scope::AnyOwner(_) => subscriptions::pause_any_owner(connection, webhook_id).await,
+        })
+        .await
+    }
+
+    /// Disables a subscription for a reason that its owner will read. For operators; a partner pauses.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for an unusable reason, `NOT_FOUND`, or [`OperationError::Store`].
+    pub async fn disable_subscription(
+        &self,
+        scope: Scope<'_>,
+        webhook_id: SubscriptionId,
+        reason: &str,
+    ) -> Result<SubscriptionView, OperationError> {
+        let reason = usable_reason(reason)?;
+        let action = "subscription.disable";
+        self.changed(scope, webhook_id, action, async |connection| match scope {
+            Scope::Owner(_) => update(connection, scope, webhook_id, status(SubscriptionStatus::Paused)).await,
+            Scope::AnyOwner(_) => subscriptions::disable_any_owner(connection, webhook_id, reason).await,
+        })
+        .await
+    }
+
+    /// A change and its row of the audit log in one transaction, then the announcement.
+    async fn changed(
+        &self,
+        scope: Scope<'_>,
+        webhook_id: SubscriptionId,
+        action: &'static str,
+        change: impl AsyncFnOnce(&mut AsyncPgConnection) -> Change,
+    ) -> Result<SubscriptionView, OperationError> {
+        let mut connection = self.connection().await?;
+        let after = transaction(&mut connection, async |connection| {
+            let changed = change(connection).await?.ok_or_else(|| OperationError::not_found("subscription"))?;
+            self.write_down(connection, scope, action, Some(&changed.before), Some(&changed.after)).await?;
+            Ok::<_, OperationError>(changed.after)
+        })
+        .await?;
+        self.announce(webhook_id).await;
+        Ok(SubscriptionView::from(&after))
+    }
+}
+
+fn status(wanted: SubscriptionStatus) -> SubscriptionChange {
+    SubscriptionChange { status: Some(wanted), ..SubscriptionChange::default() }
+}
+
+async fn update(
+    connection: &mut AsyncPgConnection,
+    scope: Scope<'_>,
+    webhook_id: SubscriptionId,
+    change: SubscriptionChange,
+) -> Change {
+    match scope {
+        Scope::Owner(owner) => subscriptions::update(connection, owner, webhook_id, change).await,
+        Scope::AnyOwner(_) => subscriptions::update_any_owner(connection, webhook_id, change).await,
+    }
+}
+
+fn usable_reason(reason: &str) -> Result<&str, OperationError> {
+    let reason = reason.trim();
+    let good = (1..=LONGEST_REASON).contains(&reason.chars().count()) && !reason.contains(char::is_control);
+    let rule = format!("reason has 1 to {LONGEST_REASON} characters, none of them a control character.");
+    good.then_some(reason).ok_or_else(|| onering_problem::Problem::invalid("reason", rule).into())
+}

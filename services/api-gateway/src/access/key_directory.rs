@@ -1,0 +1,183 @@
+//! [`KeyDirectory`]: whose token is this? Answered from memory for some seconds, else by one shared look-up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::future::Cache;
+use onering_keys::{KeyRecord, TokenDigest};
+use onering_service_kit::{Tasks, error_chain};
+use onering_store::api_keys::{FoundKey, find_by_digests};
+use onering_store::{Pool, StoreError};
+use onering_telemetry::field;
+use onering_telemetry::metrics::Histogram;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long an answer stands beneath the announcements.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5);
+/// The most answers in memory.
+const MOST_REMEMBERED: u64 = 100_000;
+/// The most tokens one statement asks for.
+const MOST_AT_ONCE: usize = 512;
+/// How many may wait for the next look-up. Beyond it callers wait for a place.
+const WAITING: usize = 8_192;
+/// How long a look-up may take, waiting for a connection included.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// A token's key, or `None` for a token that opens nothing.
+pub(crate) type Found = Option<Arc<KeyRecord>>;
+
+/// The keys could not be looked up.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum LookUpError {
+    /// Postgres failed.
+    #[error("keys cannot be looked up")]
+    Store(#[source] Arc<StoreError>),
+    /// Postgres was silent, or the process is on its way out.
+    #[error("keys were not looked up in time")]
+    Late,
+}
+
+/// The keys of this process. Cheap to clone; clones share the memory.
+///
+/// One look-up is under way at a time; requests with unknown tokens that arrive meanwhile share the next. An answer that was
+/// being read while somebody announced a change is given to who waits for it and not remembered.
+#[derive(Clone)]
+pub(crate) struct KeyDirectory {
+    remembered: Cache<TokenDigest, Found>,
+    asks: mpsc::Sender<Ask>,
+    /// Counts announced changes.
+    changes: Arc<AtomicU64>,
+}
+
+struct Ask {
+    digest: TokenDigest,
+    reply: oneshot::Sender<Result<Found, LookUpError>>,
+}
+
+impl KeyDirectory {
+    /// Starts the task that looks keys up, on the calling runtime.
+    pub(crate) fn start(pool: Pool, tasks: &Tasks, batch_sizes: Histogram) -> Self {
+        let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED_FOR).build();
+        let changes = Arc::<AtomicU64>::default();
+        let (asks, asked) = mpsc::channel(WAITING);
+        let looker = Looker {
+            pool,
+            remembered: remembered.clone(),
+            changes: Arc::clone(&changes),
+            batch_sizes,
+            asked: asked.into(),
+        };
+        let looker = Arc::new(looker);
+        tasks.spawn("key_look_ups", move |stop| {
+            let looker = Arc::clone(&looker);
+            async move { stop.run_until_cancelled(looker.serve()).await.unwrap_or(()) }
+        });
+        Self { remembered, asks, changes }
+    }
+
+    /// The key this token opens.
+    ///
+    /// # Errors
+    /// When it is not in memory and Postgres does not answer.
+    pub(crate) async fn find(&self, digest: TokenDigest) -> Result<Found, LookUpError> {
+        if let Some(found) = self.remembered.get(&digest).await {
+            return Ok(found);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask { digest, reply }).await.map_err(|_| LookUpError::Late)?;
+        answer.await.unwrap_or(Err(LookUpError::Late))
+    }
+
+    /// Forgets one token: somebody changed its key.
+    pub(crate) async fn forget(&self, digest: &TokenDigest) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.remembered.invalidate(digest).await;
+    }
+
+    /// Forgets all tokens.
+    pub(crate) fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.remembered.invalidate_all();
+    }
+}
+
+/// What a look-up found; a key whose row is not understood fails for its own callers only.
+type Rows = HashMap<TokenDigest, Result<Arc<KeyRecord>, LookUpError>>;
+
+/// The task behind a directory.
+struct Looker {
+    pool: Pool,
+    remembered: Cache<TokenDigest, Found>,
+    changes: Arc<AtomicU64>,
+    batch_sizes: Histogram,
+    /// Locked by the one run of the task that there is at a time.
+    asked: tokio::sync::Mutex<mpsc::Receiver<Ask>>,
+}
+
+impl Looker {
+    async fn serve(&self) {
+        let mut asked = self.asked.lock().await;
+        let mut waiting = Vec::new();
+        while asked.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+            self.batch_sizes.observe_value(waiting.len() as f64);
+            let mut digests: Vec<TokenDigest> = waiting.iter().map(|ask| ask.digest).collect();
+            digests.sort_unstable();
+            digests.dedup();
+            let changes = self.changes.load(Ordering::SeqCst);
+            let found = self.look_up(&digests).await;
+            for digest in &digests {
+                if let Ok(found) = answer_for(digest, &found) {
+                    self.remember(*digest, found, changes).await;
+                }
+            }
+            for ask in waiting.drain(..) {
+                // Whoever went away meanwhile needs no answer.
+                let _ = ask.reply.send(answer_for(&ask.digest, &found));
+            }
+        }
+    }
+
+    async fn look_up(&self, digests: &[TokenDigest]) -> Result<Rows, LookUpError> {
+        let asking = async {
+            let mut connection = self.pool.get().await?;
+            find_by_digests(&mut connection, digests).await
+        };
+        let rows = match tokio::time::timeout(DEADLINE, asking).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) => {
+                tracing::warn!({ field::ERROR } = error_chain(&error), "keys cannot be looked up");
+                return Err(LookUpError::Store(Arc::new(error)));
+            }
+            Err(_) => {
+                tracing::warn!("keys were not looked up in time");
+                return Err(LookUpError::Late);
+            }
+        };
+        let row = |row: FoundKey| {
+            let record = row.record.map(Arc::new).map_err(|error| {
+                tracing::error!({ field::ERROR } = error_chain(&error), "a key is not understood");
+                LookUpError::Store(Arc::new(error))
+            });
+            (row.digest, record)
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// Remembers an answer unless a change was announced since it was asked for.
+    async fn remember(&self, digest: TokenDigest, found: Found, changes: u64) {
+        if self.changes.load(Ordering::SeqCst) != changes {
+            return;
+        }
+        self.remembered.insert(digest, found).await;
+        // The change may have come between the look and the insertion.
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.remembered.invalidate(&digest).await;
+        }
+    }
+}
+
+fn answer_for(digest: &TokenDigest, found: &Result<Rows, LookUpError>) -> Result<Found, LookUpError> {
+    found.as_ref().map_err(Clone::clone)?.get(digest).cloned().transpose()
+}

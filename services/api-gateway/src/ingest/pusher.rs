@@ -1,0 +1,103 @@
+//! [`Pusher`]: brings committed deliveries to the stream, one push under way at a time for the whole process.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use onering_delivery::Work;
+use onering_queue::{DeliveryStream, INLINE_BODY_LIMIT, StreamEntry};
+use onering_service_kit::{Tasks, error_chain};
+use onering_telemetry::field;
+use onering_telemetry::metrics::Counter;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// The most deliveries that may wait for the next push; what is more is left to the sweep.
+const WAITING: usize = 16_384;
+/// The most deliveries of one push.
+const MOST_AT_ONCE: usize = 1_024;
+
+/// What is counted of pushes.
+#[derive(Debug, Clone)]
+pub(crate) struct PusherMetrics {
+    /// Deliveries that went into the stream.
+    pub(crate) pushed: Counter,
+    /// Deliveries that did not and wait for the sweep.
+    pub(crate) left_to_sweep: Counter,
+}
+
+/// Hands deliveries to the pushing task. Clones share it; the task ends, its work done, when the last is gone.
+#[derive(Clone)]
+pub(crate) struct Pusher {
+    entries: mpsc::Sender<StreamEntry>,
+    metrics: PusherMetrics,
+}
+
+impl Pusher {
+    /// Starts the task on the calling runtime, which is the one the stream's connection lives on. Told to stop, it pushes
+    /// what waits and ends.
+    pub(crate) fn start(stream: DeliveryStream, tasks: &Tasks, metrics: PusherMetrics) -> Self {
+        let (entries, waiting) = mpsc::channel(WAITING);
+        let pushing = Arc::new(Pushing { waiting: waiting.into(), stream, metrics: metrics.clone() });
+        tasks.spawn("stream_pushes", move |stop| {
+            let pushing = Arc::clone(&pushing);
+            async move { pushing.run(&stop).await }
+        });
+        Self { entries, metrics }
+    }
+
+    /// Takes one delivery over, never waiting.
+    pub(super) fn push(&self, work: &Work, body: &Bytes) {
+        if self.entries.try_send(entry(work, body)).is_err() {
+            self.metrics.left_to_sweep.inc();
+        }
+    }
+}
+
+fn entry(work: &Work, body: &Bytes) -> StreamEntry {
+    StreamEntry {
+        delivery_id: work.delivery_id,
+        event_id: work.event_id,
+        webhook_id: work.webhook_id,
+        attempt_count: work.lease.attempts_made.into(),
+        queued_until: work.lease.until.to_utc(),
+        created_at: work.created_at.to_utc(),
+        event_type: work.event_type.to_string(),
+        body: (body.len() <= INLINE_BODY_LIMIT).then(|| body.clone()),
+    }
+}
+
+/// The task behind a pusher.
+struct Pushing {
+    /// Locked by the one run of the task that there is at a time.
+    waiting: Mutex<mpsc::Receiver<StreamEntry>>,
+    stream: DeliveryStream,
+    metrics: PusherMetrics,
+}
+
+impl Pushing {
+    async fn run(&self, stop: &CancellationToken) {
+        let mut waiting = self.waiting.lock().await;
+        let mut entries = Vec::new();
+        while let Some(1..) = stop.run_until_cancelled(waiting.recv_many(&mut entries, MOST_AT_ONCE)).await {
+            self.push(&mut entries).await;
+        }
+        // The HTTP workers are gone: what is here now is all.
+        while let Ok(entry) = waiting.try_recv() {
+            entries.push(entry);
+        }
+        self.push(&mut entries).await;
+    }
+
+    async fn push(&self, entries: &mut Vec<StreamEntry>) {
+        let pushed = match self.stream.push(entries).await {
+            Ok(report) => report.pushed,
+            Err(error) => {
+                tracing::warn!({ field::ERROR } = error_chain(&error), "deliveries are left to the sweep");
+                0
+            }
+        };
+        self.metrics.pushed.add(pushed as u64);
+        self.metrics.left_to_sweep.add((entries.len() - pushed) as u64);
+        entries.clear();
+    }
+}

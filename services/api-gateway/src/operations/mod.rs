@@ -1,0 +1,7 @@
+//! What calls do, apart from HTTP.
+
+mod prepare_event;
+mod publish_batch;
+
+pub(crate) use prepare_event::prepare_event;
+pub(crate) use publish_batch::{BatchItems, ItemOutcome, publish_batch};

@@ -1,0 +1,77 @@
+//! The calls of the partner API: each handler unpacks, calls one operation and answers.
+
+mod deliveries;
+mod documentation;
+mod event_batch;
+mod event_types;
+mod events;
+mod idempotency_header;
+mod me;
+mod path_id;
+mod product;
+mod webhooks;
+
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, Allow, TryIntoHeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Resource, Route, web};
+use onering_problem::{Code, Problem};
+use onering_web::{ApiError, ApiResult, BodyLimits};
+
+use crate::access::{AnyKey, Caller, answer_scope};
+
+/// A batch's body may be this many times as large as one event's.
+const BATCH_BODIES: usize = 8;
+
+/// Adds all routes. What no call of ours answers beneath `/v1/external` is looked for in the route table.
+pub(crate) fn configure(config: &mut web::ServiceConfig, limits: BodyLimits) {
+    let batch = BodyLimits { cap: limits.cap.saturating_mul(BATCH_BODIES), ..limits };
+    let external = web::scope("/v1/external")
+        .wrap(from_fn(answer_scope))
+        .service(call("/me", [(Method::GET, web::get().to(me::show))]))
+        .service(call("/events", [(Method::POST, web::post().to(events::publish))]))
+        .service(call("/events/batch", [(Method::POST, web::post().to(event_batch::publish))]).app_data(batch))
+        .service(call("/event-types", [(Method::GET, web::get().to(event_types::list))]))
+        .configure(configure_webhooks)
+        .default_service(web::to(product::forward));
+    config.service(external);
+    documentation::configure(config);
+}
+
+fn configure_webhooks(config: &mut web::ServiceConfig) {
+    let all = [(Method::GET, web::get().to(webhooks::list)), (Method::POST, web::post().to(webhooks::create))];
+    let one = [
+        (Method::GET, web::get().to(webhooks::show)),
+        (Method::PATCH, web::patch().to(webhooks::change)),
+        (Method::DELETE, web::delete().to(webhooks::delete)),
+    ];
+    config
+        .service(call("/webhooks", all))
+        .service(call("/webhooks/{id}", one))
+        .service(call("/webhooks/{id}/rotate-secret", [(Method::POST, web::post().to(webhooks::rotate_secret))]))
+        .service(call("/webhooks/{id}/test", [(Method::POST, web::post().to(webhooks::test))]))
+        .service(call("/deliveries", [(Method::GET, web::get().to(deliveries::list))]))
+        .service(call("/deliveries/{id}", [(Method::GET, web::get().to(deliveries::show))]))
+        .service(call("/deliveries/{id}/resend", [(Method::POST, web::post().to(deliveries::resend))]));
+}
+
+/// A resource whose other methods are refused as every call is: after the caller is known, with its headers.
+fn call<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let methods: Vec<Method> = routes.iter().map(|(method, _)| method.clone()).collect();
+    let resource = routes.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
+    resource.default_service(web::to(move |_: Caller<AnyKey>| {
+        let methods = methods.clone();
+        async move { ApiResult::<HttpResponse>::Err(method_not_allowed(methods)) }
+    }))
+}
+
+/// 405, naming the methods there are.
+fn method_not_allowed(methods: Vec<Method>) -> ApiError {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let problem = Problem::new(Code::MethodNotAllowed).detail(format!("Here are only {}.", names.join(", ")));
+    let error = ApiError::new(problem);
+    match Allow(methods).try_into_value() {
+        Ok(value) => error.header(ALLOW, value),
+        Err(_) => error,
+    }
+}

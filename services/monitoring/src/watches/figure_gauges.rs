@@ -1,0 +1,170 @@
+//! The figures and alerts as gauges.
+
+use onering_delivery::HeldReason;
+use onering_metrics_model::{AlertKind, Readings, Thresholds, evaluate};
+use onering_store::monitoring_reads::HeldCount;
+use onering_telemetry::metrics::{Gauge, Gauges, Label};
+use onering_telemetry::{Metrics, MetricsError};
+
+use crate::operations::Figures;
+
+/// What a gauge is while nothing is known.
+pub(super) const UNKNOWN: f64 = f64::NAN;
+
+/// The gauges. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct FigureGauges {
+    readable: Gauge,
+    pending: Gauge,
+    retrying: Gauge,
+    held: Gauges<1>,
+    oldest_pending: Gauge,
+    firing: Gauges<1>,
+    value: Gauges<1>,
+}
+
+impl FigureGauges {
+    /// Declares them; they show that nothing is known yet.
+    pub(super) fn declare(metrics: &Metrics, thresholds: &Thresholds) -> Result<Self, MetricsError> {
+        let alert = || [Label::of("alert", alerts())];
+        let gauges = Self {
+            readable: metrics.gauge(
+                "onering_monitoring_readable",
+                "1 while the figures of monitoring can be read; 0 while they cannot and its other gauges are NaN.",
+            )?,
+            pending: metrics.gauge(
+                "onering_deliveries_pending",
+                "Deliveries that wait for a first attempt, the held ones included.",
+            )?,
+            retrying: metrics.gauge("onering_deliveries_retrying", "Deliveries that wait for another attempt.")?,
+            held: metrics.gauges(
+                "onering_deliveries_held",
+                "Deliveries that are held, by reason; they are pending too.",
+                [Label::of("reason", HeldReason::ALL.iter().map(|reason| reason.as_str()))],
+            )?,
+            oldest_pending: metrics.gauge(
+                "onering_deliveries_oldest_pending_seconds",
+                "Age of the oldest delivery that waits and is not held; 0 when none does.",
+            )?,
+            firing: metrics.gauges(
+                "onering_alert_firing",
+                "1 while the figure of an alert is strictly above its threshold.",
+                alert(),
+            )?,
+            value: metrics.gauges(
+                "onering_alert_value",
+                "The figure an alert watches, over 24 hours; NaN when nothing was measured.",
+                alert(),
+            )?,
+        };
+        let threshold =
+            metrics.gauges("onering_alert_threshold", "Above what an alert fires (ONERING_ALERT_*).", alert())?;
+        for alert in evaluate(&Readings::default(), thresholds) {
+            threshold.with([name(alert.name)]).set(alert.threshold);
+        }
+        gauges.show_nothing();
+        Ok(gauges)
+    }
+
+    /// Shows what was read.
+    pub(super) fn show(&self, figures: &Figures, thresholds: &Thresholds) {
+        let counts = &figures.webhooks;
+        self.pending.set(counts.pending as f64);
+        self.retrying.set(counts.retrying as f64);
+        self.show_held(&figures.held);
+        self.oldest_pending.set(counts.oldest_pending_seconds.unwrap_or(0.0));
+        for alert in evaluate(&figures.readings(), thresholds) {
+            self.firing.with([name(alert.name)]).set_flag(alert.firing);
+            self.value.with([name(alert.name)]).set(alert.value.unwrap_or(UNKNOWN));
+        }
+        self.readable.set_flag(true);
+    }
+
+    /// Shows that nothing could be read.
+    pub(super) fn show_nothing(&self) {
+        self.readable.set_flag(false);
+        for gauge in [&self.pending, &self.retrying, &self.oldest_pending] {
+            gauge.set(UNKNOWN);
+        }
+        for reason in HeldReason::ALL {
+            self.held.with([reason.as_str()]).set(UNKNOWN);
+        }
+        for alert in alerts() {
+            self.firing.with([alert]).set(UNKNOWN);
+            self.value.with([alert]).set(UNKNOWN);
+        }
+    }
+
+    fn show_held(&self, held: &[HeldCount]) {
+        for reason in HeldReason::ALL {
+            let count = held.iter().filter(|held| held.reason == *reason).map(|held| held.count).sum::<u64>();
+            self.held.with([reason.as_str()]).set(count as f64);
+        }
+    }
+}
+
+fn alerts() -> impl Iterator<Item = &'static str> {
+    evaluate(&Readings::default(), &Thresholds::default()).into_iter().map(|alert| name(alert.name))
+}
+
+/// As in JSON.
+const fn name(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::DeadLetter => "dead_letter",
+        AlertKind::AuthFailures => "auth_failures",
+        AlertKind::RateLimits => "rate_limits",
+        AlertKind::ReplayRejected => "replay_rejected",
+        AlertKind::LatencyP90 => "latency_p90",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use onering_metrics_model::{ExternalCounts, WebhookCounts};
+    use onering_settings::Service;
+
+    use super::*;
+
+    fn line(metrics: &Metrics, name: &str, label: &str) -> String {
+        let text = metrics.render().unwrap();
+        let found = text.lines().find(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        found.unwrap_or_else(|| panic!("no {name} with {label} in\n{text}")).rsplit(' ').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn alerts_are_named_as_in_json() {
+        for alert in evaluate(&Readings::default(), &Thresholds::default()) {
+            assert_eq!(serde_json::to_value(alert.name).unwrap(), name(alert.name));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_a_number() {
+        let metrics = Metrics::new(Service::Monitoring).unwrap();
+        let thresholds = Thresholds::default();
+        let gauges = FigureGauges::declare(&metrics, &thresholds).unwrap();
+        let shown = || {
+            ["onering_deliveries_pending", "onering_deliveries_held", "onering_alert_firing"]
+                .map(|name| line(&metrics, name, "service"))
+        };
+        assert_eq!(shown(), ["NaN"; 3], "before the first read");
+        let figures = Figures {
+            at: DateTime::UNIX_EPOCH,
+            external: ExternalCounts::default(),
+            webhooks: WebhookCounts { pending: 7, dead: 11, ..WebhookCounts::default() },
+            held: vec![HeldCount { reason: HeldReason::OutsideCohort, count: 3 }],
+        };
+        gauges.show(&figures, &thresholds);
+        assert_eq!(line(&metrics, "onering_deliveries_pending", "service"), "7");
+        assert_eq!(line(&metrics, "onering_deliveries_held", "OUTSIDE_COHORT"), "3");
+        assert_eq!(line(&metrics, "onering_deliveries_held", "DELIVERY_OFF"), "0");
+        assert_eq!(line(&metrics, "onering_alert_firing", "dead_letter"), "1");
+        assert_eq!(line(&metrics, "onering_alert_value", "latency_p90"), "NaN", "nothing was delivered");
+        assert_eq!(line(&metrics, "onering_alert_threshold", "auth_failures"), "50");
+        assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "1");
+        gauges.show_nothing();
+        assert_eq!(shown(), ["NaN"; 3], "after a read that failed");
+        assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "0");
+    }
+}

@@ -1,0 +1,50 @@
+//! The ledger as gauges.
+
+use onering_metrics_model::LedgerReport;
+use onering_telemetry::metrics::Gauge;
+use onering_telemetry::{Metrics, MetricsError};
+
+use super::figure_gauges::UNKNOWN;
+
+/// The gauges of the ledger's last check.
+#[derive(Debug)]
+pub(super) struct LedgerGauges {
+    balanced: Gauge,
+    missing: Gauge,
+    checked_at: Gauge,
+}
+
+impl LedgerGauges {
+    /// Declares them; they show that nothing is known yet.
+    pub(super) fn declare(metrics: &Metrics) -> Result<Self, MetricsError> {
+        let gauges = Self {
+            balanced: metrics.gauge(
+                "onering_ledger_balanced",
+                "1 while every delivery promised in the last 24 hours is there, once; NaN while that is not known.",
+            )?,
+            missing: metrics.gauge(
+                "onering_ledger_missing",
+                "Deliveries of the last 24 hours that should be there and are not; negative when there are too many.",
+            )?,
+            checked_at: metrics.gauge(
+                "onering_ledger_checked_timestamp_seconds",
+                "When the ledger was last counted, in seconds since 1970; 0 for never.",
+            )?,
+        };
+        gauges.show_nothing();
+        Ok(gauges)
+    }
+
+    /// Shows a check.
+    pub(super) fn show(&self, report: &LedgerReport) {
+        self.balanced.set_flag(report.balances);
+        self.missing.set(report.missing as f64);
+        self.checked_at.set(report.timestamp.timestamp_millis() as f64 / 1_000.0);
+    }
+
+    /// Shows that it could not be counted. When it last could stays.
+    pub(super) fn show_nothing(&self) {
+        self.balanced.set(UNKNOWN);
+        self.missing.set(UNKNOWN);
+    }
+}
