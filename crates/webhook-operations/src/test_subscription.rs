@@ -121,7 +121,8 @@ impl WebhookOperations {
         loop {
             let found = deliveries::get_any_owner(&mut *self.connection().await?, delivery_id).await?;
             let found = found.ok_or_else(|| OperationError::not_found("delivery"))?;
-            let over = found.delivery.status.is_terminal() || !found.attempts.is_empty();
+            // By the delivery's own count: it is read before its attempts, which may be a moment newer.
+            let over = found.delivery.status.is_terminal() || found.delivery.attempt_count > 0;
             if over || self.clock().monotonic() >= deadline {
                 return Ok(found);
             }

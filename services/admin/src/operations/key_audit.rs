@@ -10,6 +10,7 @@ use crate::routes::keys::KeyView;
 use crate::state::AdminState;
 
 /// A key before and after.
+#[derive(Clone, Copy)]
 pub(super) struct KeyStates<'a> {
     pub(super) before: Option<&'a ApiKey>,
     pub(super) after: Option<&'a ApiKey>,

@@ -120,7 +120,7 @@ pub(crate) async fn create(
     let end = expiry(expires_at, expires_in_days, state.clock.now())?.flatten();
     let (key, token) = create_admin_key(&state, &stamp, name, role, end).await?;
     let shown = token.expose();
-    not_stored(created(&AdminKeyWithTokenView { key: key.into(), admin_key: shown, secret: shown }))
+    Ok(not_stored(created(&AdminKeyWithTokenView { key: key.into(), admin_key: shown, secret: shown })))
 }
 
 /// Operators' keys, newest first; revoked ones too.
@@ -133,7 +133,7 @@ pub(crate) async fn list(acting: Acting<Admin, StrictQuery<AdminKeyQuery>>, stat
     let before = query.cursor.map(Cursor::into_key);
     let mut connection = state.connection().await?;
     let rows = admin_keys::list(&mut connection, before, rows_for(query.limit)).await.map_err(OperationError::from)?;
-    ok(&Page::from_rows(rows, query.limit, |key| key.admin_key_id).map(AdminKeyView::from))
+    Ok(ok(&Page::from_rows(rows, query.limit, |key| key.admin_key_id).map(AdminKeyView::from)))
 }
 
 /// Revoke an operator's key, for good.
@@ -144,5 +144,5 @@ pub(crate) async fn list(acting: Acting<Admin, StrictQuery<AdminKeyQuery>>, stat
 pub(crate) async fn delete(acting: Acting<Admin, PathId<AdminKeyId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
     revoke_admin_key(&state, &stamp, id).await?;
-    gone()
+    Ok(gone())
 }

@@ -105,5 +105,5 @@ pub(crate) async fn list(acting: Acting<Viewer, StrictQuery<AuditQuery>>, state:
     let mut connection = state.connection().await?;
     let rows =
         audit_log::list(&mut connection, &filter, before, rows_for(limit)).await.map_err(OperationError::from)?;
-    ok(&Page::from_rows(rows, limit, |row| row.entry.audit_id).map(AuditView::from))
+    Ok(ok(&Page::from_rows(rows, limit, |row| row.entry.audit_id).map(AuditView::from)))
 }

@@ -143,7 +143,7 @@ pub(crate) async fn create(
     let (stamp, body) = acting.split();
     let (target, end) = (body.target()?, body.end(state.clock.now())?);
     let Reason(reason) = body.into_inner().reason.unwrap_or_default();
-    created(&BlockView::from(&add_block(&state, &stamp, target, reason, end).await?))
+    Ok(created(&BlockView::from(&add_block(&state, &stamp, target, reason, end).await?)))
 }
 
 /// Entries, newest first.
@@ -158,7 +158,7 @@ pub(crate) async fn list(acting: Acting<Viewer, StrictQuery<BlockQuery>>, state:
     let rows = blocklist::list(&mut connection, query.include_expired, before, rows_for(query.limit))
         .await
         .map_err(OperationError::from)?;
-    ok(&Page::from_rows(rows, query.limit, |entry| entry.block.block_id).map(|entry| BlockView::from(&entry)))
+    Ok(ok(&Page::from_rows(rows, query.limit, |entry| entry.block.block_id).map(|entry| BlockView::from(&entry))))
 }
 
 /// Remove an entry.
@@ -169,5 +169,5 @@ pub(crate) async fn list(acting: Acting<Viewer, StrictQuery<BlockQuery>>, state:
 pub(crate) async fn delete(acting: Acting<OperatorRole, PathId<BlockId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
     remove_block(&state, &stamp, id).await?;
-    gone()
+    Ok(gone())
 }

@@ -64,7 +64,7 @@ pub(crate) async fn list(
     let (stamp, query) = acting.split();
     let (owner, query) = query.into_inner().into_parts();
     let scope = owner.as_ref().map_or(Scope::AnyOwner(&stamp), Scope::Owner);
-    ok(&state.webhooks.list_deliveries(scope, query).await?)
+    Ok(ok(&state.webhooks.list_deliveries(scope, query).await?))
 }
 
 /// One delivery with every attempt.
@@ -75,7 +75,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(acting: Acting<Viewer, PathId<DeliveryId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&state.webhooks.get_delivery(Scope::AnyOwner(&stamp), id).await?)
+    Ok(ok(&state.webhooks.get_delivery(Scope::AnyOwner(&stamp), id).await?))
 }
 
 /// Deliver a final delivery's event once more, as a new delivery.
@@ -86,5 +86,5 @@ pub(crate) async fn get(acting: Acting<Viewer, PathId<DeliveryId>>, state: Data<
 )]
 pub(crate) async fn resend(acting: Acting<OperatorRole, PathId<DeliveryId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    created(&state.webhooks.resend_delivery(Scope::AnyOwner(&stamp), id).await?)
+    Ok(created(&state.webhooks.resend_delivery(Scope::AnyOwner(&stamp), id).await?))
 }

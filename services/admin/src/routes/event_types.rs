@@ -67,7 +67,7 @@ pub(crate) struct WriteEventTypeBody {
 pub(crate) async fn list(_acting: Acting<Viewer>, state: Data<AdminState>) -> ApiResult {
     let mut connection = state.connection().await?;
     let entries = event_types::list(&mut connection).await.map_err(OperationError::from)?;
-    ok(&Page { items: entries.into_iter().map(EventTypeView::from).collect(), next_cursor: None })
+    Ok(ok(&Page { items: entries.into_iter().map(EventTypeView::from).collect(), next_cursor: None }))
 }
 
 /// Create an entry, or change it.
@@ -82,7 +82,7 @@ pub(crate) async fn put(
 ) -> ApiResult {
     let (stamp, (PathText(name), body)) = acting.split();
     let change = catalogue_change(&name, body.into_inner())?;
-    ok(&EventTypeView::from(write_event_type(&state, &stamp, change).await?))
+    Ok(ok(&EventTypeView::from(write_event_type(&state, &stamp, change).await?)))
 }
 
 fn catalogue_change(name: &str, body: WriteEventTypeBody) -> Result<CatalogueChange, Problem> {

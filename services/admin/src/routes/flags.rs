@@ -163,7 +163,7 @@ pub(crate) async fn get(_acting: Acting<Viewer>, state: Data<AdminState>) -> Api
     let mut connection = state.connection().await?;
     let overrides = flags::overrides(&mut connection).await.map_err(OperationError::from)?;
     let receipts = flags::receipts(&mut connection).await.map_err(OperationError::from)?;
-    ok(&FlagsView::new(&state.flags.applied(), &overrides, receipts))
+    Ok(ok(&FlagsView::new(&state.flags.applied(), &overrides, receipts)))
 }
 
 /// Narrow a switch at run time. A value that would widen it is refused.
@@ -180,7 +180,7 @@ pub(crate) async fn put(
     let SetFlagBody { value, reason } = body.into_inner();
     let value = narrowing_value(name, &value)?;
     let Reason(reason) = reason.unwrap_or_default();
-    ok(&OverrideView::from(&set_override(&state, &stamp, name, value, reason).await?))
+    Ok(ok(&OverrideView::from(&set_override(&state, &stamp, name, value, reason).await?)))
 }
 
 /// Take an override away.
@@ -192,7 +192,7 @@ pub(crate) async fn put(
 pub(crate) async fn delete(acting: Acting<OperatorRole, PathId<Switch>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(name)) = acting.split();
     clear_override(&state, &stamp, name).await?;
-    gone()
+    Ok(gone())
 }
 
 /// The value as text is what files and the environment hold.

@@ -36,7 +36,7 @@ pub(crate) async fn create(
     let (stamp, body) = acting.split();
     let plan = body.into_inner().into_plan(state.clock.now())?;
     let (key, token) = create_key::create_key(&state, &stamp, plan).await?;
-    not_stored(created(&KeyWithTokenView::made(view(&state, key), &token)))
+    Ok(not_stored(created(&KeyWithTokenView::made(view(&state, key), &token))))
 }
 
 /// Keys, newest first.
@@ -50,7 +50,7 @@ pub(crate) async fn list(acting: Acting<Viewer, StrictQuery<KeyQuery>>, state: D
     let mut connection = state.connection().await?;
     let rows =
         api_keys::list(&mut connection, &filter, before, rows_for(query.limit)).await.map_err(OperationError::from)?;
-    ok(&Page::from_rows(rows, query.limit, |key| key.key_id).map(|key| view(&state, key)))
+    Ok(ok(&Page::from_rows(rows, query.limit, |key| key.key_id).map(|key| view(&state, key))))
 }
 
 /// One key.
@@ -62,7 +62,7 @@ pub(crate) async fn get(acting: Acting<Viewer, PathId<KeyId>>, state: Data<Admin
     let (_stamp, PathId(id)) = acting.split();
     let mut connection = state.connection().await?;
     let found = api_keys::get(&mut connection, id).await.map_err(OperationError::from)?;
-    ok(&view(&state, found.ok_or_else(|| OperationError::not_found("key"))?))
+    Ok(ok(&view(&state, found.ok_or_else(|| OperationError::not_found("key"))?)))
 }
 
 /// Change a key; what is left out stays.
@@ -76,7 +76,7 @@ pub(crate) async fn change(
 ) -> ApiResult {
     let (stamp, (PathId(id), body)) = acting.split();
     let change = body.into_inner().into_change(state.clock.now())?;
-    ok(&view(&state, change_key::change_key(&state, &stamp, id, &change).await?))
+    Ok(ok(&view(&state, change_key::change_key(&state, &stamp, id, &change).await?)))
 }
 
 /// Delete a key with its secrets. Its usage is kept.
@@ -87,7 +87,7 @@ pub(crate) async fn change(
 pub(crate) async fn delete(acting: Acting<OperatorRole, PathId<KeyId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
     delete_key::delete_key(&state, &stamp, id).await?;
-    gone()
+    Ok(gone())
 }
 
 /// Refuse a key until it is enabled again.
@@ -98,7 +98,7 @@ pub(crate) async fn delete(acting: Acting<OperatorRole, PathId<KeyId>>, state: D
 )]
 pub(crate) async fn disable(acting: Acting<OperatorRole, PathId<KeyId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&view(&state, switch_key::disable_key(&state, &stamp, id).await?))
+    Ok(ok(&view(&state, switch_key::disable_key(&state, &stamp, id).await?)))
 }
 
 /// Admit a disabled key again.
@@ -109,7 +109,7 @@ pub(crate) async fn disable(acting: Acting<OperatorRole, PathId<KeyId>>, state: 
 )]
 pub(crate) async fn enable(acting: Acting<OperatorRole, PathId<KeyId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&view(&state, switch_key::enable_key(&state, &stamp, id).await?))
+    Ok(ok(&view(&state, switch_key::enable_key(&state, &stamp, id).await?)))
 }
 
 /// Refuse a key for good.
@@ -120,7 +120,7 @@ pub(crate) async fn enable(acting: Acting<OperatorRole, PathId<KeyId>>, state: D
 )]
 pub(crate) async fn revoke(acting: Acting<OperatorRole, PathId<KeyId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&view(&state, switch_key::revoke_key(&state, &stamp, id).await?))
+    Ok(ok(&view(&state, switch_key::revoke_key(&state, &stamp, id).await?)))
 }
 
 /// Give a key a new secret; the old one goes on working for a grace. The new token is shown this once.
@@ -137,7 +137,7 @@ pub(crate) async fn rotate(
     let plan = body.into_inner().into_plan(state.clock.now())?;
     let rotated = rotate_key::rotate_key(&state, &stamp, id, plan).await?;
     let key = view(&state, rotated.key);
-    not_stored(ok(&KeyWithTokenView::rotated(key, &rotated.token, id, rotated.old_works_until)))
+    Ok(not_stored(ok(&KeyWithTokenView::rotated(key, &rotated.token, id, rotated.old_works_until))))
 }
 
 fn view(state: &AdminState, key: ApiKey) -> KeyView {

@@ -133,7 +133,7 @@ pub(crate) async fn create(
     let (stamp, body) = acting.split();
     let CreatePartnerBody { owner_id, name, canary, metadata } = body.into_inner();
     let wanted = PartnerChange { name: name.map(|Name(name)| name), canary, metadata: metadata.map(Value::Object) };
-    created(&PartnerView::from(create_partner(&state, &stamp, &owner_id, &wanted).await?))
+    Ok(created(&PartnerView::from(create_partner(&state, &stamp, &owner_id, &wanted).await?)))
 }
 
 /// Partners by `owner_id`.
@@ -147,7 +147,7 @@ pub(crate) async fn list(acting: Acting<Viewer, StrictQuery<PartnerQuery>>, stat
     let after = query.into_inner().cursor.map(Cursor::into_key);
     let mut connection = state.connection().await?;
     let rows = partners::list(&mut connection, after.as_ref(), rows_for(limit)).await.map_err(OperationError::from)?;
-    ok(&Page::from_rows(rows, limit, |partner| partner.owner_id.clone()).map(PartnerView::from))
+    Ok(ok(&Page::from_rows(rows, limit, |partner| partner.owner_id.clone()).map(PartnerView::from)))
 }
 
 /// One partner.
@@ -159,7 +159,7 @@ pub(crate) async fn get(acting: Acting<Viewer, PathId<OwnerId>>, state: Data<Adm
     let (_stamp, PathId(id)) = acting.split();
     let mut connection = state.connection().await?;
     let found = partners::get(&mut connection, &id).await.map_err(OperationError::from)?;
-    ok(&PartnerView::from(found.ok_or_else(|| OperationError::not_found("partner"))?))
+    Ok(ok(&PartnerView::from(found.ok_or_else(|| OperationError::not_found("partner"))?)))
 }
 
 /// Change a partner; what is left out stays.
@@ -173,7 +173,7 @@ pub(crate) async fn change(
 ) -> ApiResult {
     let (stamp, (PathId(id), body)) = acting.split();
     let wanted = body.into_inner().into_change()?;
-    ok(&PartnerView::from(change_partner(&state, &stamp, &id, &wanted).await?))
+    Ok(ok(&PartnerView::from(change_partner(&state, &stamp, &id, &wanted).await?)))
 }
 
 /// Refuse the partner's keys and hold its deliveries.
@@ -184,7 +184,7 @@ pub(crate) async fn change(
 )]
 pub(crate) async fn disable(acting: Acting<OperatorRole, PathId<OwnerId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&PartnerView::from(disable_partner(&state, &stamp, &id).await?))
+    Ok(ok(&PartnerView::from(disable_partner(&state, &stamp, &id).await?)))
 }
 
 /// Admit a disabled partner again; what was held goes out.
@@ -195,5 +195,5 @@ pub(crate) async fn disable(acting: Acting<OperatorRole, PathId<OwnerId>>, state
 )]
 pub(crate) async fn enable(acting: Acting<OperatorRole, PathId<OwnerId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&PartnerView::from(enable_partner(&state, &stamp, &id).await?))
+    Ok(ok(&PartnerView::from(enable_partner(&state, &stamp, &id).await?)))
 }

@@ -43,7 +43,7 @@ pub(crate) async fn create(
 ) -> ApiResult {
     let (stamp, body) = acting.split();
     let (owner, input) = body.into_inner().into_parts();
-    not_stored(created(&state.webhooks.create_subscription(Scope::AnyOwner(&stamp), &owner, input).await?))
+    Ok(not_stored(created(&state.webhooks.create_subscription(Scope::AnyOwner(&stamp), &owner, input).await?)))
 }
 
 /// Subscriptions, newest first.
@@ -58,7 +58,7 @@ pub(crate) async fn list(
     let (stamp, query) = acting.split();
     let (owner, query) = query.into_inner().into_parts();
     let scope = owner.as_ref().map_or(Scope::AnyOwner(&stamp), Scope::Owner);
-    ok(&state.webhooks.list_subscriptions(scope, query).await?)
+    Ok(ok(&state.webhooks.list_subscriptions(scope, query).await?))
 }
 
 /// One subscription.
@@ -69,7 +69,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(acting: Acting<Viewer, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&state.webhooks.get_subscription(Scope::AnyOwner(&stamp), id).await?)
+    Ok(ok(&state.webhooks.get_subscription(Scope::AnyOwner(&stamp), id).await?))
 }
 
 /// Change a subscription; what is left out stays.
@@ -83,7 +83,7 @@ pub(crate) async fn change(
     state: Data<AdminState>,
 ) -> ApiResult {
     let (stamp, (PathId(id), body)) = acting.split();
-    ok(&state.webhooks.change_subscription(Scope::AnyOwner(&stamp), id, body.into_inner()).await?)
+    Ok(ok(&state.webhooks.change_subscription(Scope::AnyOwner(&stamp), id, body.into_inner()).await?))
 }
 
 /// Delete a subscription with its secrets; what waits for it is cancelled.
@@ -94,7 +94,7 @@ pub(crate) async fn change(
 pub(crate) async fn delete(acting: Acting<OperatorRole, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
     state.webhooks.delete_subscription(Scope::AnyOwner(&stamp), id).await?;
-    gone()
+    Ok(gone())
 }
 
 /// Disable a subscription: its deliveries are held.
@@ -109,7 +109,7 @@ pub(crate) async fn disable(
 ) -> ApiResult {
     let (stamp, (PathId(id), body)) = acting.split();
     let reason = body.reason.as_deref().unwrap_or(DISABLED_BY_OPERATOR);
-    ok(&state.webhooks.disable_subscription(Scope::AnyOwner(&stamp), id, reason).await?)
+    Ok(ok(&state.webhooks.disable_subscription(Scope::AnyOwner(&stamp), id, reason).await?))
 }
 
 /// Make a paused or disabled subscription active again; what was held goes out.
@@ -120,7 +120,7 @@ pub(crate) async fn disable(
 )]
 pub(crate) async fn enable(acting: Acting<OperatorRole, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&state.webhooks.enable_subscription(Scope::AnyOwner(&stamp), id).await?)
+    Ok(ok(&state.webhooks.enable_subscription(Scope::AnyOwner(&stamp), id).await?))
 }
 
 /// Pause an active subscription: its deliveries are held.
@@ -131,7 +131,7 @@ pub(crate) async fn enable(acting: Acting<OperatorRole, PathId<SubscriptionId>>,
 )]
 pub(crate) async fn pause(acting: Acting<OperatorRole, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&state.webhooks.pause_subscription(Scope::AnyOwner(&stamp), id).await?)
+    Ok(ok(&state.webhooks.pause_subscription(Scope::AnyOwner(&stamp), id).await?))
 }
 
 /// Give a subscription a new secret; the previous one signs beside it for a while. The new one is shown this once.
@@ -145,7 +145,7 @@ pub(crate) async fn rotate_secret(
     state: Data<AdminState>,
 ) -> ApiResult {
     let (stamp, (PathId(id), body)) = acting.split();
-    not_stored(ok(&state.webhooks.rotate_secret(Scope::AnyOwner(&stamp), id, &body).await?))
+    Ok(not_stored(ok(&state.webhooks.rotate_secret(Scope::AnyOwner(&stamp), id, &body).await?)))
 }
 
 /// Send a `webhook.test` event to this subscription and wait for its first attempt.
@@ -156,5 +156,5 @@ pub(crate) async fn rotate_secret(
 )]
 pub(crate) async fn test(acting: Acting<OperatorRole, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    ok(&state.webhooks.test_subscription(Scope::AnyOwner(&stamp), id).await?)
+    Ok(ok(&state.webhooks.test_subscription(Scope::AnyOwner(&stamp), id).await?))
 }

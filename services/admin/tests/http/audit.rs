@@ -66,7 +66,7 @@ async fn change_everything(world: &World) -> (Vec<&'static str>, Vec<String>) {
     done("flag.set");
     world.delete(flag).await.expect(204);
     done("flag.clear");
-    world.put("/v1/admin/event-types/ring.forged", &json!({"description": "A ring was forged."})).await.expect(200);
+    world.put("/v1/admin/event-types/ring.lost", &json!({"description": "A ring was lost."})).await.expect(200);
     done("event_type.write");
     let admin_key = world
         .call(Role::Admin, Method::POST, "/v1/admin/admin-keys", Some(&json!({"name": "Ada", "role": "viewer"})))
@@ -111,8 +111,8 @@ async fn every_change_leaves_one_row_and_no_secret_anywhere() {
     let stored = world.database.connect().await.query("SELECT l::text FROM admin_audit_log AS l", &[]).await.unwrap();
     let stored: String = stored.iter().map(|row| row.get::<_, String>(0)).collect();
     for secret in secrets.iter().chain(&receivers_own) {
-        // Not a part of it either: the beginning tells the tokens of a kind apart, the end is its checksum.
-        for part in [secret.as_str(), &secret[..secret.len().min(10)]] {
+        // Nor its first characters, which operators are shown elsewhere to tell tokens apart.
+        for part in [secret.as_str(), &secret[..if secret.starts_with("osk_") { 8 } else { 10 }]] {
             assert!(!stored.contains(part), "{part} is in the audit log");
             assert!(!world.service.logs().contains(part), "{part} is in the service's log");
         }

@@ -9,7 +9,7 @@ const DELIVERY: &str = "ONERING_WEBHOOKS_DELIVERY_ENABLED";
 const CANARY: &str = "ONERING_EXTERNAL_API_CANARY_ONLY";
 const PERCENT: &str = "ONERING_EXTERNAL_API_COHORT_PERCENT";
 
-fn ours<'a>(flags: &'a Value) -> &'a Value {
+fn ours(flags: &Value) -> &Value {
     let processes = flags["processes"].as_array().unwrap();
     processes.iter().find(|process| process["process"] == "admin-under-test").unwrap_or(&Value::Null)
 }

@@ -1,6 +1,7 @@
 //! The operators' API over HTTP: the real binary on a Postgres and a Redis of its own.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test's helpers fail it by panicking, and tests compare with real time"

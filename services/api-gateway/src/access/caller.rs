@@ -94,6 +94,7 @@ impl<P: Permission, Input: FromRequest + 'static> FromRequest for Recognised<P, 
                 Ok(input) => Ok(Self { key, input, worker, request, permission: PhantomData }),
                 Err(refused) => {
                     // No handler will come to charge it.
+                    worker.turnstile.charge(&request, &key, Cost::ONE).await?;
                     Err(refused.into())
                 }
             }

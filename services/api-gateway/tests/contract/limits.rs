@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use onering_keys::Tier;
+use onering_keys::{ScopeSet, Tier};
 use onering_testkit::eventually;
 use serde_json::json;
 
@@ -40,6 +40,19 @@ async fn a_burst_limit_refuses_the_calls_of_one_second() {
     // The forty may lie in two seconds, hardly in more.
     assert!(refused.len() >= 25, "{}", refused.len());
     assert!(refused.iter().all(|answer| answer.number("retry-after") == 1 && answer.quota().1 > 9_000));
+}
+
+#[tokio::test]
+async fn what_is_refused_before_the_limit_spends_nothing_of_the_burst_either() {
+    let stack = Stack::start().await;
+    let scopes = ScopeSet::parse(["read:webhooks"]).unwrap();
+    let key = stack.key(KeySpec { scopes, burst: Some(3), ..KeySpec::default() }).await;
+    for _ in 0..3 {
+        for _ in 0..5 {
+            assert_eq!(stack.post("/events", &key, &json!({})).await.problem(), "MISSING_SCOPE");
+        }
+        assert_eq!(stack.get("/me", &key).await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,171 @@
+//! What a partner may do through the operations, on real Postgres and Redis: its own things, and nobody else's.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail it by panicking")]
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use onering_clock::Clock;
+use onering_delivery::Status;
+use onering_flags::FlagsHandle;
+use onering_ids::{DeliveryId, OwnerId, SecretId, SubscriptionId};
+use onering_problem::Code;
+use onering_queue::Queue;
+use onering_rollout::SourceValues;
+use onering_secrets::{KeyRing, Sealed};
+use onering_store::{Pool, PoolConfig, migrate::migrate};
+use onering_testkit::{Template, TestDatabase, TestRedis, postgres_from, redis};
+use onering_webhook_client::AddressGuard;
+use onering_webhook_operations::{
+    DeliveryQuery, OperationError, Parts, RotateSecretInput, Scope, SubscriptionQuery, WebhookOperations,
+};
+use onering_webhooks::{SubscriptionInput, SubscriptionPatch, SubscriptionStatus};
+use serde_json::{Value, json};
+
+struct World {
+    operations: WebhookOperations,
+    key_ring: KeyRing,
+    queue: Queue,
+    database: TestDatabase,
+    _redis: TestRedis,
+    acme: OwnerId,
+    other: OwnerId,
+}
+
+impl World {
+    async fn new() -> Self {
+        let template = Template::of_folder("onering", concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
+        let prepare = |url: String| async move { migrate(&PoolConfig::new(&url)?).await.map(drop) };
+        let (database, redis) = tokio::join!(postgres_from(&template, prepare), redis());
+        let clock = Clock::system();
+        let queue = Queue::connect_to(&redis.url(), clock.clone()).unwrap();
+        let on = SourceValues { webhooks: Some(true), delivery: Some(true), ..SourceValues::default() };
+        let key_ring = KeyRing::parse("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", clock.clone()).unwrap();
+        let operations = WebhookOperations::new(Parts {
+            pool: Pool::new(&PoolConfig::new(database.url()).unwrap()).unwrap(),
+            queue: queue.clone(),
+            flags: FlagsHandle::fixed(on, clock.clone()),
+            key_ring: key_ring.clone(),
+            guard: AddressGuard::new(true, vec!["127.0.0.0/8".parse().unwrap()]),
+            clock,
+            process: "test".to_owned(),
+            lease: Duration::from_secs(30),
+        });
+        let (acme, other) = ("acme".parse().unwrap(), "other".parse().unwrap());
+        Self { operations, key_ring, queue, database, _redis: redis, acme, other }
+    }
+
+    async fn subscribe(&self) -> SubscriptionId {
+        let made = self.operations.create_subscription(Scope::Owner(&self.acme), &self.acme, input()).await;
+        made.unwrap().subscription.id
+    }
+
+    async fn execute(&self, statement: &str) {
+        self.database.connect().await.batch_execute(statement).await.unwrap();
+    }
+
+    async fn only_delivery(&self) -> DeliveryId {
+        let page = self.operations.list_deliveries(Scope::Owner(&self.acme), DeliveryQuery::default()).await.unwrap();
+        assert_eq!(page.items.len(), 1);
+        page.items[0].id
+    }
+}
+
+fn input() -> SubscriptionInput {
+    serde_json::from_value(json!({"url": "http://127.0.0.1:9/", "events": ["*"], "timeout_seconds": 1})).unwrap()
+}
+
+fn patch(body: Value) -> SubscriptionPatch {
+    serde_json::from_value(body).unwrap()
+}
+
+fn code<T: Debug>(outcome: Result<T, OperationError>) -> Code {
+    match outcome.unwrap_err() {
+        OperationError::Refused(problem) => problem.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_another_partner_it_is_not_there() {
+    let world = World::new().await;
+    let (operations, id) = (&world.operations, world.subscribe().await);
+    world.execute("SELECT onering.publish_event('acme', 'ring.forged', '1')").await;
+    let delivery = world.only_delivery().await;
+    let stranger = Scope::Owner(&world.other);
+    let rotation = RotateSecretInput::default();
+    for refused in [
+        code(operations.create_subscription(stranger, &world.acme, input()).await),
+        code(operations.get_subscription(stranger, id).await),
+        code(operations.change_subscription(stranger, id, patch(json!({"description": "mine"}))).await),
+        code(operations.enable_subscription(stranger, id).await),
+        code(operations.pause_subscription(stranger, id).await),
+        code(operations.rotate_secret(stranger, id, &rotation).await),
+        code(operations.test_subscription(stranger, id).await),
+        code(operations.delete_subscription(stranger, id).await),
+        code(operations.get_delivery(stranger, delivery).await),
+        code(operations.resend_delivery(stranger, delivery).await),
+    ] {
+        assert_eq!(refused, Code::NotFound);
+    }
+    assert!(operations.list_subscriptions(stranger, SubscriptionQuery::default()).await.unwrap().items.is_empty());
+    assert!(operations.list_deliveries(stranger, DeliveryQuery::default()).await.unwrap().items.is_empty());
+    let untouched = operations.get_subscription(Scope::Owner(&world.acme), id).await.unwrap();
+    assert_eq!((untouched.created_at, untouched.description.as_str()), (untouched.updated_at, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_changes_pauses_and_enables_and_no_row_of_the_operators_log_is_written() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    let paused = operations.change_subscription(owner, id, patch(json!({"status": "paused"}))).await.unwrap();
+    assert_eq!(paused.status, SubscriptionStatus::Paused);
+    assert_eq!(code(operations.test_subscription(owner, id).await), Code::Conflict);
+    world.execute("UPDATE external_webhooks SET status = 'disabled', disabled_reason = 'gone'").await;
+    let enabled = operations.change_subscription(owner, id, patch(json!({"status": "active"}))).await.unwrap();
+    assert_eq!((enabled.status, enabled.disabled_reason), (SubscriptionStatus::Active, None));
+    let log = world.database.connect().await.query_one("SELECT count(*) FROM admin_audit_log", &[]).await.unwrap();
+    assert_eq!(log.get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_sealed_for_its_row_and_opens_there_alone() {
+    let world = World::new().await;
+    let owner = Scope::Owner(&world.acme);
+    let made = world.operations.create_subscription(owner, &world.acme, input()).await.unwrap();
+    let rotation = RotateSecretInput { overlap_seconds: Some(60) };
+    let rotated = world.operations.rotate_secret(owner, made.subscription.id, &rotation).await.unwrap();
+    let statement = "SELECT secret_id::text, kid, sealed FROM external_webhook_secrets ORDER BY expires_at NULLS LAST";
+    let rows = world.database.connect().await.query(statement, &[]).await.unwrap();
+    let mut opened = Vec::new();
+    for row in &rows {
+        let sealed = Sealed { kid: row.get(1), bytes: row.get(2) };
+        let secret_id = SecretId::from_uuid(row.get::<_, String>(0).parse().unwrap());
+        let secret = world.key_ring.open(secret_id, &sealed).unwrap();
+        opened.push(String::from_utf8(secret.to_vec()).unwrap());
+        assert!(world.key_ring.open(Clock::system().fresh_id(), &sealed).is_err(), "in no other row");
+    }
+    assert_eq!(opened, [made.secret.expose(), rotated.secret.expose()]);
+    assert!(!format!("{made:?} {rotated:?}").contains("whsec_"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_subscriptions_waiting_deliveries_are_cancelled_and_cannot_be_resent() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    world.execute("SELECT onering.publish_event('acme', 'ring.forged', '1')").await;
+    let delivery = world.only_delivery().await;
+    operations.delete_subscription(owner, id).await.unwrap();
+    let cancelled = operations.get_delivery(owner, delivery).await.unwrap();
+    assert_eq!((cancelled.status, cancelled.attempts), (Status::Cancelled, Some(Vec::new())));
+    assert_eq!(code(operations.resend_delivery(owner, delivery).await), Code::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_worker_a_test_answers_that_nothing_was_attempted_yet() {
+    let world = World::new().await;
+    let (operations, id) = (&world.operations, world.subscribe().await);
+    let result = operations.test_subscription(Scope::Owner(&world.acme), id).await.unwrap();
+    assert_eq!((result.status, result.delivered, result.attempt), (Status::Pending, false, None));
+    assert_eq!(result.event_id.unix_ms(), result.delivery_id.unix_ms(), "one partition holds both");
+    assert_eq!(world.queue.deliveries().len().await.unwrap(), 1, "a worker will find it");
+}
