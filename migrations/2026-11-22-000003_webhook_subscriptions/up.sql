@@ -13,13 +13,16 @@ CREATE TABLE external_webhooks (
     retry_client_errors    boolean NOT NULL DEFAULT false,
     filter                 jsonb CHECK (jsonb_typeof(filter) = 'object'),
     status                 text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused', 'disabled')),
+    disabled_by            text CHECK (disabled_by IN ('platform', 'operator')),
     disabled_reason        text,
     disabled_at            timestamptz,
     failing_since          timestamptz,
     created_at             timestamptz NOT NULL DEFAULT now(),
     updated_at             timestamptz NOT NULL DEFAULT now(),
     deleted_at             timestamptz,
-    CHECK ((status = 'disabled') = (disabled_reason IS NOT NULL))
+    CHECK ((status = 'disabled') = (disabled_by IS NOT NULL)),
+    CHECK ((status = 'disabled') = (disabled_reason IS NOT NULL)),
+    CHECK ((status = 'disabled') = (disabled_at IS NOT NULL))
 );
 CREATE INDEX external_webhooks_owner ON external_webhooks (owner_id, webhook_id) WHERE deleted_at IS NULL;
 COMMENT ON TABLE external_webhooks IS 'A partner''s subscription: which events go to which address, and how.';
@@ -37,6 +40,7 @@ COMMENT ON COLUMN external_webhooks.signature_schemes IS 'Which signature header
 COMMENT ON COLUMN external_webhooks.retry_client_errors IS 'True retries 4xx answers that otherwise end a delivery.';
 COMMENT ON COLUMN external_webhooks.filter IS 'Conditions on the event''s data; null delivers every matching event.';
 COMMENT ON COLUMN external_webhooks.status IS 'active; paused by its owner; disabled by an operator or by the platform. Not active: deliveries are held.';
+COMMENT ON COLUMN external_webhooks.disabled_by IS 'Who disabled it: platform (the receiver answered 410), which its owner may undo, or operator, which only operators may.';
 COMMENT ON COLUMN external_webhooks.disabled_reason IS 'Why it is disabled, for people.';
 COMMENT ON COLUMN external_webhooks.disabled_at IS 'Since when it is disabled.';
 COMMENT ON COLUMN external_webhooks.failing_since IS 'First failure since the last success; null while it succeeds.';

@@ -1,8 +1,11 @@
 use onering_ids::SubscriptionId;
+use onering_problem::{Code, Problem};
 use onering_store::audit_log::Changed;
 use onering_store::subscriptions;
 use onering_store::{AsyncPgConnection, StoreError, transaction};
-use onering_webhooks::{Subscription, SubscriptionChange, SubscriptionPatch, SubscriptionStatus};
+use onering_webhooks::{
+    Disablement, Subscription, SubscriptionChange, SubscriptionPatch, SubscriptionStatus, WantedStatus,
+};
 
 use crate::error::OperationError;
 use crate::masking::refuse_masks;
@@ -19,8 +22,8 @@ impl WebhookOperations {
     /// Changes what the patch names and keeps the rest. `status` switches it on (`active`) or pauses it.
     ///
     /// # Errors
-    /// A problem naming the field; `URL_NOT_ALLOWED` when the guard refuses a new target; `NOT_FOUND`;
-    /// [`OperationError::Store`].
+    /// A problem naming the field; `URL_NOT_ALLOWED` when the guard refuses a new target; `NOT_FOUND`; `CONFLICT` when a
+    /// partner names the status of a subscription that an operator disabled; [`OperationError::Store`].
     pub async fn change_subscription(
         &self,
         scope: Scope<'_>,
@@ -40,22 +43,23 @@ impl WebhookOperations {
     /// Makes a paused or disabled subscription active again; what was held for it goes out.
     ///
     /// # Errors
-    /// `NOT_FOUND`, or [`OperationError::Store`].
+    /// `NOT_FOUND`; `CONFLICT` for a partner when an operator disabled it; [`OperationError::Store`].
     pub async fn enable_subscription(
         &self,
         scope: Scope<'_>,
         webhook_id: SubscriptionId,
     ) -> Result<SubscriptionView, OperationError> {
-        let change = status(SubscriptionStatus::Active);
+        let change = status(WantedStatus::Active);
         let action = "subscription.enable";
         self.changed(scope, webhook_id, action, async |connection| update(connection, scope, webhook_id, change).await)
             .await
     }
 
-    /// Holds an active subscription's deliveries from now on. One that an operator or the platform disabled stays disabled.
+    /// Holds an active subscription's deliveries from now on. One that is disabled stays disabled when an operator asks; a
+    /// partner takes over what the platform disabled.
     ///
     /// # Errors
-    /// `NOT_FOUND`, or [`OperationError::Store`].
+    /// `NOT_FOUND`; `CONFLICT` for a partner when an operator disabled it; [`OperationError::Store`].
     pub async fn pause_subscription(
         &self,
         scope: Scope<'_>,
@@ -63,7 +67,7 @@ impl WebhookOperations {
     ) -> Result<SubscriptionView, OperationError> {
         let action = "subscription.pause";
         self.changed(scope, webhook_id, action, async |connection| match scope {
-            Scope::Owner(_) => update(connection, scope, webhook_id, status(SubscriptionStatus::Paused)).await,
+            Scope::Owner(_) => update(connection, scope, webhook_id, status(WantedStatus::Paused)).await,
             Scope::AnyOwner(_) => subscriptions::pause_any_owner(connection, webhook_id).await,
         })
         .await
@@ -72,7 +76,8 @@ impl WebhookOperations {
     /// Disables a subscription for a reason that its owner will read. For operators; a partner pauses.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for an unusable reason, `NOT_FOUND`, or [`OperationError::Store`].
+    /// `VALIDATION_FAILED` for an unusable reason; `NOT_FOUND`; `CONFLICT` for a partner when an operator disabled it;
+    /// [`OperationError::Store`].
     pub async fn disable_subscription(
         &self,
         scope: Scope<'_>,
@@ -82,13 +87,14 @@ impl WebhookOperations {
         let reason = usable_reason(reason)?;
         let action = "subscription.disable";
         self.changed(scope, webhook_id, action, async |connection| match scope {
-            Scope::Owner(_) => update(connection, scope, webhook_id, status(SubscriptionStatus::Paused)).await,
+            Scope::Owner(_) => update(connection, scope, webhook_id, status(WantedStatus::Paused)).await,
             Scope::AnyOwner(_) => subscriptions::disable_any_owner(connection, webhook_id, reason).await,
         })
         .await
     }
 
-    /// A change and its row of the audit log in one transaction, then the announcement.
+    /// A change and its row of the audit log in one transaction, then the announcement. What an operator disabled no
+    /// partner's change switches on or pauses.
     async fn changed(
         &self,
         scope: Scope<'_>,
@@ -99,6 +105,8 @@ impl WebhookOperations {
         let mut connection = self.connection().await?;
         let after = transaction(&mut connection, async |connection| {
             let changed = change(connection).await?.ok_or_else(|| OperationError::not_found("subscription"))?;
+            // Decided on the row as it was under the lock. The refusal takes back what is written already.
+            refuse_undoing(scope, &changed)?;
             self.write_down(connection, scope, action, Some(&changed.before), Some(&changed.after)).await?;
             Ok::<_, OperationError>(changed.after)
         })
@@ -108,7 +116,7 @@ impl WebhookOperations {
     }
 }
 
-fn status(wanted: SubscriptionStatus) -> SubscriptionChange {
+fn status(wanted: WantedStatus) -> SubscriptionChange {
     SubscriptionChange { status: Some(wanted), ..SubscriptionChange::default() }
 }
 
@@ -124,9 +132,30 @@ async fn update(
     }
 }
 
+fn refuse_undoing(scope: Scope<'_>, changed: &Changed<Subscription>) -> Result<(), OperationError> {
+    let stays = changed.after.state.status() == SubscriptionStatus::Disabled;
+    match (scope, changed.before.state.disablement()) {
+        (Scope::Owner(_), Some(disablement)) if !disablement.by.owner_may_undo() && !stays => {
+            Err(only_an_operator(disablement).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn only_an_operator(disablement: &Disablement) -> Problem {
+    let detail = format!(
+        "An operator disabled this subscription (reason: {}). Only an operator can enable it again.",
+        disablement.reason
+    );
+    Problem::new(Code::Conflict).field("status").detail(detail).recovery(
+        "Ask your contact to enable the subscription. Until then its deliveries are held, and its other settings can be \
+         changed: leave status out.",
+    )
+}
+
 fn usable_reason(reason: &str) -> Result<&str, OperationError> {
     let reason = reason.trim();
     let good = (1..=LONGEST_REASON).contains(&reason.chars().count()) && !reason.contains(char::is_control);
     let rule = format!("reason has 1 to {LONGEST_REASON} characters, none of them a control character.");
-    good.then_some(reason).ok_or_else(|| onering_problem::Problem::invalid("reason", rule).into())
+    good.then_some(reason).ok_or_else(|| Problem::invalid("reason", rule).into())
 }

@@ -77,7 +77,8 @@ pub struct SubscriptionPatchSchema {
     /// Conditions on the event's data. Null: none.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Value>,
-    /// `active` switches it on again, `paused` holds its deliveries.
+    /// `active` switches it on again, `paused` holds its deliveries. Of a subscription that an operator disabled only an
+    /// operator can set it: 409.
     #[schema(example = "paused")]
     pub status: Option<String>,
 }

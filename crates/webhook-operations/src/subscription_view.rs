@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use onering_ids::{OwnerId, SubscriptionId};
 use onering_signing::Scheme;
-use onering_webhooks::{Filter, Subscription, SubscriptionStatus};
+use onering_webhooks::{DisabledBy, Filter, Subscription, SubscriptionStatus};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -51,7 +51,11 @@ pub struct SubscriptionView {
     /// `active`, `paused` or `disabled`. Unless active, deliveries are held.
     #[schema(value_type = String, example = "active")]
     pub status: SubscriptionStatus,
-    /// Why it is disabled.
+    /// Who disabled it: `platform`, because the receiver answered 410, which its owner may undo by setting `status`, or
+    /// `operator`, which only an operator may; null unless it is disabled.
+    #[schema(value_type = Option<String>, example = json!(null))]
+    pub disabled_by: Option<DisabledBy>,
+    /// Why it is disabled; null unless it is.
     pub disabled_reason: Option<String>,
     /// The first failure since the last success; null while it succeeds.
     pub failing_since: Option<Timestamp>,
@@ -106,7 +110,7 @@ impl std::fmt::Debug for SubscriptionWithSecret {
 
 impl From<&Subscription> for SubscriptionView {
     fn from(subscription: &Subscription) -> Self {
-        let settings = &subscription.settings;
+        let (settings, disablement) = (&subscription.settings, subscription.state.disablement());
         Self {
             id: subscription.webhook_id,
             owner_id: subscription.owner_id.clone(),
@@ -121,8 +125,9 @@ impl From<&Subscription> for SubscriptionView {
             signature_schemes: settings.signature_schemes.iter().collect(),
             retry_client_errors: settings.retry_client_errors,
             filter: settings.filter.as_ref().map(Filter::to_json),
-            status: subscription.status,
-            disabled_reason: subscription.disabled_reason.clone(),
+            status: subscription.state.status(),
+            disabled_by: disablement.map(|disablement| disablement.by),
+            disabled_reason: disablement.map(|disablement| disablement.reason.clone()),
             failing_since: subscription.failing_since.map(Timestamp::from),
             created_at: subscription.created_at.into(),
             updated_at: subscription.updated_at.into(),

@@ -8,17 +8,17 @@ use onering_clock::Clock;
 use onering_delivery::Status;
 use onering_flags::FlagsHandle;
 use onering_ids::{DeliveryId, OwnerId, SecretId, SubscriptionId};
-use onering_problem::Code;
+use onering_problem::{Code, Problem};
 use onering_queue::Queue;
 use onering_rollout::SourceValues;
 use onering_secrets::{KeyRing, Sealed};
 use onering_store::{Pool, PoolConfig, migrate::migrate};
-use onering_testkit::{Template, TestDatabase, TestRedis, postgres_from, redis};
+use onering_testkit::{Template, TestDatabase, TestRedis, eventually, postgres_from, redis};
 use onering_webhook_client::AddressGuard;
 use onering_webhook_operations::{
     DeliveryQuery, OperationError, Parts, RotateSecretInput, Scope, SubscriptionQuery, WebhookOperations,
 };
-use onering_webhooks::{SubscriptionInput, SubscriptionPatch, SubscriptionStatus};
+use onering_webhooks::{DisabledBy, SubscriptionInput, SubscriptionPatch, SubscriptionStatus};
 use serde_json::{Value, json};
 
 struct World {
@@ -79,10 +79,21 @@ fn patch(body: Value) -> SubscriptionPatch {
 }
 
 fn code<T: Debug>(outcome: Result<T, OperationError>) -> Code {
+    problem(outcome).code
+}
+
+fn problem<T: Debug>(outcome: Result<T, OperationError>) -> Problem {
     match outcome.unwrap_err() {
-        OperationError::Refused(problem) => problem.code,
+        OperationError::Refused(problem) => problem,
         other => panic!("{other:?}"),
     }
+}
+
+fn disable(by: &str) -> String {
+    format!(
+        "UPDATE external_webhooks \
+         SET status = 'disabled', disabled_by = '{by}', disabled_reason = 'noisy', disabled_at = now()"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,11 +131,72 @@ async fn an_owner_changes_pauses_and_enables_and_no_row_of_the_operators_log_is_
     let paused = operations.change_subscription(owner, id, patch(json!({"status": "paused"}))).await.unwrap();
     assert_eq!(paused.status, SubscriptionStatus::Paused);
     assert_eq!(code(operations.test_subscription(owner, id).await), Code::Conflict);
-    world.execute("UPDATE external_webhooks SET status = 'disabled', disabled_reason = 'gone'").await;
+    world.execute(&disable("platform")).await;
+    let gone = operations.get_subscription(owner, id).await.unwrap();
+    assert_eq!((gone.disabled_by, gone.disabled_reason.as_deref()), (Some(DisabledBy::Platform), Some("noisy")));
     let enabled = operations.change_subscription(owner, id, patch(json!({"status": "active"}))).await.unwrap();
-    assert_eq!((enabled.status, enabled.disabled_reason), (SubscriptionStatus::Active, None));
+    assert_eq!(
+        (enabled.status, enabled.disabled_by, enabled.disabled_reason),
+        (SubscriptionStatus::Active, None, None)
+    );
+    world.execute(&disable("platform")).await;
+    let paused = operations.pause_subscription(owner, id).await.unwrap();
+    assert_eq!((paused.status, paused.disabled_by), (SubscriptionStatus::Paused, None));
     let log = world.database.connect().await.query_one("SELECT count(*) FROM admin_audit_log", &[]).await.unwrap();
     assert_eq!(log.get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_disabled_its_owner_neither_enables_nor_pauses() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    world.execute(&disable("operator")).await;
+    let before = operations.get_subscription(owner, id).await.unwrap();
+    assert_eq!((before.status, before.disabled_by), (SubscriptionStatus::Disabled, Some(DisabledBy::Operator)));
+    for status in ["active", "paused"] {
+        let wanted = patch(json!({"status": status, "description": "let me"}));
+        let refused = problem(operations.change_subscription(owner, id, wanted).await);
+        assert_eq!((refused.code, refused.field.as_deref()), (Code::Conflict, Some("status")), "{status}");
+        assert!(refused.detail.contains("operator") && refused.detail.contains("noisy"), "{}", refused.detail);
+        assert!(refused.recovery.is_some());
+    }
+    for refused in [
+        code(operations.enable_subscription(owner, id).await),
+        code(operations.pause_subscription(owner, id).await),
+        code(operations.disable_subscription(owner, id, "mine now").await),
+    ] {
+        assert_eq!(refused, Code::Conflict);
+    }
+    assert_eq!(operations.get_subscription(owner, id).await.unwrap(), before, "nothing of it was written");
+
+    let described =
+        operations.change_subscription(owner, id, patch(json!({"description": "still mine"}))).await.unwrap();
+    assert_eq!((described.status, described.disabled_by), (before.status, before.disabled_by));
+    assert_eq!(described.description, "still mine");
+    operations.delete_subscription(owner, id).await.unwrap();
+}
+
+/// The decision is made on the row as the lock finds it, not as it was when the request came in.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_is_a_moment_earlier_wins() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    operations.pause_subscription(owner, id).await.unwrap();
+    let (operator, observer) = tokio::join!(world.database.connect(), world.database.connect());
+    operator.batch_execute(&format!("BEGIN; {}", disable("operator"))).await.unwrap();
+    let committed_once_the_owner_waits = async {
+        eventually(Duration::from_secs(10), "the owner's change waits for the row", async || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity \
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            observer.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1
+        })
+        .await;
+        operator.batch_execute("COMMIT").await.unwrap();
+    };
+    let wanted = operations.change_subscription(owner, id, patch(json!({"status": "active"})));
+    let (outcome, ()) = tokio::join!(wanted, committed_once_the_owner_waits);
+    assert_eq!(code(outcome), Code::Conflict);
+    assert_eq!(operations.get_subscription(owner, id).await.unwrap().disabled_by, Some(DisabledBy::Operator));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -163,6 +163,7 @@ diesel::table! {
         retry_client_errors -> Bool,
         filter -> Nullable<Jsonb>,
         status -> Text,
+        disabled_by -> Nullable<Text>,
         disabled_reason -> Nullable<Text>,
         disabled_at -> Nullable<Timestamptz>,
         failing_since -> Nullable<Timestamptz>,

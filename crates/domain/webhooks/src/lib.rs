@@ -23,6 +23,7 @@ mod settings;
 mod subscription;
 mod subscription_change;
 mod subscription_input;
+mod subscription_state;
 mod target_url;
 
 pub use custom_headers::CustomHeaders;
@@ -33,7 +34,10 @@ pub use filter::{Filter, FilterError};
 pub use idempotency::{ContentDigest, IdempotencyKey, IdempotencyKeyError};
 pub use new_event::{EventInput, NewEvent};
 pub use settings::{SubscriptionSettings, bounds, rotation_overlap};
-pub use subscription::{Subscription, SubscriptionStatus, UnknownStatus};
-pub use subscription_change::{SubscriptionChange, SubscriptionPatch};
+pub use subscription::Subscription;
+pub use subscription_change::{SubscriptionChange, SubscriptionPatch, WantedStatus};
 pub use subscription_input::{NewSubscription, SubscriptionInput};
+pub use subscription_state::{
+    DisabledBy, Disablement, SubscriptionState, SubscriptionStatus, UnknownDisabledBy, UnknownStatus,
+};
 pub use target_url::TargetUrl;

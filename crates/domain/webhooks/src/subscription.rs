@@ -1,14 +1,11 @@
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use onering_delivery::Standing;
 use onering_ids::{OwnerId, SubscriptionId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::event_type::EventType;
 use crate::settings::SubscriptionSettings;
+use crate::subscription_state::SubscriptionState;
 
 /// A partner's wish to be told of events: what its owner decides, and how it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,12 +16,8 @@ pub struct Subscription {
     pub owner_id: OwnerId,
     /// What its owner decides.
     pub settings: SubscriptionSettings,
-    /// Whether deliveries go out.
-    pub status: SubscriptionStatus,
-    /// Why it is disabled, for people; `None` unless it is.
-    pub disabled_reason: Option<String>,
-    /// Since when it is disabled.
-    pub disabled_at: Option<DateTime<Utc>>,
+    /// Whether deliveries go out, and if it is disabled, by whom and why.
+    pub state: SubscriptionState,
     /// The first failure since the last success; `None` while it succeeds.
     pub failing_since: Option<DateTime<Utc>>,
     /// When it was made.
@@ -34,22 +27,6 @@ pub struct Subscription {
     /// When it was deleted: it matches nothing any more.
     pub deleted_at: Option<DateTime<Utc>>,
 }
-
-/// Whether a subscription's deliveries go out. Unless active they are held, not lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SubscriptionStatus {
-    /// They go out.
-    Active,
-    /// Paused by its owner.
-    Paused,
-    /// Disabled by an operator or by the platform.
-    Disabled,
-}
-
-/// The text names no status of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the status of a subscription is active, paused or disabled")]
-pub struct UnknownStatus;
 
 impl Subscription {
     /// Whether an event of this type and data is to be delivered to it. SQL twin: `onering.ingest_events`.
@@ -66,53 +43,11 @@ impl Subscription {
         if self.deleted_at.is_some() {
             return Standing::Deleted;
         }
-        match self.status {
-            SubscriptionStatus::Active => Standing::Active,
-            SubscriptionStatus::Paused => Standing::Paused,
-            SubscriptionStatus::Disabled => Standing::Disabled,
+        match self.state {
+            SubscriptionState::Active => Standing::Active,
+            SubscriptionState::Paused => Standing::Paused,
+            SubscriptionState::Disabled(_) => Standing::Disabled,
         }
-    }
-}
-
-impl SubscriptionStatus {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Paused, Self::Disabled];
-
-    /// The word in rows and JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Paused => "paused",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl FromStr for SubscriptionStatus {
-    type Err = UnknownStatus;
-
-    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
-    }
-}
-
-impl fmt::Display for SubscriptionStatus {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
-
-impl Serialize for SubscriptionStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for SubscriptionStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -130,9 +65,7 @@ pub(crate) mod samples {
             webhook_id: SubscriptionId::from_uuid(Uuid::from_u128(1)),
             owner_id: OwnerId::default_partner(),
             settings: new.settings,
-            status: SubscriptionStatus::Active,
-            disabled_reason: None,
-            disabled_at: None,
+            state: SubscriptionState::Active,
             failing_since: None,
             created_at: made_at,
             updated_at: made_at,
@@ -160,14 +93,5 @@ mod tests {
         wanting.deleted_at = Some(wanting.created_at);
         assert!(!wanting.wants(&forged, &json!({"kind": "gold"})));
         assert_eq!(wanting.standing(), Standing::Deleted);
-    }
-
-    #[test]
-    fn text_and_status_are_the_same_thing() {
-        for status in SubscriptionStatus::ALL {
-            assert_eq!(status.as_str().parse(), Ok(status));
-            assert_eq!(serde_json::from_value::<SubscriptionStatus>(json!(status)).unwrap(), status);
-        }
-        assert_eq!("ACTIVE".parse::<SubscriptionStatus>(), Err(UnknownStatus));
     }
 }

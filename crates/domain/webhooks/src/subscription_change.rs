@@ -12,7 +12,8 @@ use crate::custom_headers::CustomHeaders;
 use crate::event_type::EventPattern;
 use crate::filter::Filter;
 use crate::settings;
-use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::subscription::Subscription;
+use crate::subscription_state::{SubscriptionState, SubscriptionStatus};
 use crate::target_url::TargetUrl;
 
 /// A change of a subscription as its owner asks for it, unchecked. What is left out stays; null takes a setting that
@@ -91,7 +92,16 @@ pub struct SubscriptionChange {
     /// Conditions on the event's data.
     pub filter: Option<Option<Filter>>,
     /// Active or paused.
-    pub status: Option<SubscriptionStatus>,
+    pub status: Option<WantedStatus>,
+}
+
+/// The statuses that can be asked for. Disabling is no change of a subscription's settings: it takes a name and a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedStatus {
+    /// Deliveries go out.
+    Active,
+    /// They are held.
+    Paused,
 }
 
 impl SubscriptionChange {
@@ -122,7 +132,8 @@ impl SubscriptionChange {
         })
     }
 
-    /// Makes the change. Switching a subscription on forgets why it was off and that it failed.
+    /// Makes the change. Switching a subscription on forgets why it was off and that it failed. Whether whoever asks may
+    /// undo a disablement is for the caller to decide.
     pub fn apply(self, subscription: &mut Subscription, now: DateTime<Utc>) {
         let settings = &mut subscription.settings;
         set(&mut settings.url, self.url);
@@ -136,13 +147,13 @@ impl SubscriptionChange {
         set(&mut settings.signature_schemes, self.signature_schemes);
         set(&mut settings.retry_client_errors, self.retry_client_errors);
         set(&mut settings.filter, self.filter);
-        if let Some(status) = self.status {
-            if status == SubscriptionStatus::Active && subscription.status != SubscriptionStatus::Active {
+        match self.status {
+            Some(WantedStatus::Active) if subscription.state != SubscriptionState::Active => {
+                subscription.state = SubscriptionState::Active;
                 subscription.failing_since = None;
             }
-            subscription.status = status;
-            subscription.disabled_reason = None;
-            subscription.disabled_at = None;
+            Some(WantedStatus::Paused) => subscription.state = SubscriptionState::Paused,
+            Some(WantedStatus::Active) | None => {}
         }
         subscription.updated_at = now;
     }
@@ -168,10 +179,13 @@ fn required<T>(field: &'static str, wanted: Option<Option<T>>) -> Result<Option<
     }
 }
 
-fn wanted_status(text: &str) -> Result<SubscriptionStatus, Problem> {
+fn wanted_status(text: &str) -> Result<WantedStatus, Problem> {
     match text.parse() {
-        Ok(status @ (SubscriptionStatus::Active | SubscriptionStatus::Paused)) => Ok(status),
-        _ => Err(Problem::invalid("status", "status can be set to active or paused.")),
+        Ok(SubscriptionStatus::Active) => Ok(WantedStatus::Active),
+        Ok(SubscriptionStatus::Paused) => Ok(WantedStatus::Paused),
+        Ok(SubscriptionStatus::Disabled) | Err(_) => {
+            Err(Problem::invalid("status", "status can be set to active or paused."))
+        }
     }
 }
 
@@ -181,6 +195,7 @@ mod tests {
 
     use super::*;
     use crate::subscription::samples::subscription;
+    use crate::subscription_state::DisabledBy;
 
     fn change(body: Value) -> Result<SubscriptionChange, Problem> {
         SubscriptionChange::parse(serde_json::from_value(body).unwrap())
@@ -217,7 +232,7 @@ mod tests {
             "timeout_seconds": 3, "max_in_flight": 2, "rate_limit_per_second": 6, "max_event_age_seconds": 61,
             "signature_schemes": ["x-webhook"], "retry_client_errors": true, "filter": {"n": [1]},
         }));
-        assert_eq!(changed, Subscription { status: SubscriptionStatus::Paused, ..expected });
+        assert_eq!(changed, Subscription { state: SubscriptionState::Paused, ..expected });
     }
 
     #[test]
@@ -242,10 +257,9 @@ mod tests {
     #[test]
     fn switching_on_forgets_why_it_was_off() {
         let mut off = sample();
-        off.status = SubscriptionStatus::Disabled;
-        off.disabled_reason = Some("answered 410".to_owned());
-        (off.disabled_at, off.failing_since) = (Some(off.created_at), Some(off.created_at));
         let now = off.created_at;
+        off.state.disable(DisabledBy::Platform, "answered 410", now);
+        off.failing_since = Some(now);
         change(json!({"status": "active"})).unwrap().apply(&mut off, now);
         assert_eq!(off, sample());
         assert_eq!(change(json!({"status": "disabled"})).unwrap_err().field.as_deref(), Some("status"));

@@ -104,7 +104,10 @@ async fn deliveries_that_may_not_go_out_are_held_from_the_start() {
     let mut world = World::new().await;
     for (owner, change) in [
         ("a", "UPDATE external_webhooks SET status = 'paused' WHERE owner_id = 'a'"),
-        ("b", "UPDATE external_webhooks SET status = 'disabled', disabled_reason = 'x' WHERE owner_id = 'b'"),
+        (
+            "b",
+            "UPDATE external_webhooks SET status = 'disabled', disabled_by = 'operator', disabled_reason = 'x', disabled_at = now() WHERE owner_id = 'b'",
+        ),
         ("c", "UPDATE partners SET status = 'disabled' WHERE owner_id = 'c'"),
         ("d", "UPDATE external_webhooks SET deleted_at = now() WHERE owner_id = 'd'"),
         ("e", "SELECT 1"),

@@ -53,6 +53,7 @@ WITH result AS (
     UPDATE external_webhooks AS w SET
         failing_since = CASE WHEN t.delivered THEN NULL ELSE coalesce(w.failing_since, t.since) END,
         status = CASE WHEN t.disabled THEN 'disabled' ELSE w.status END,
+        disabled_by = CASE WHEN t.disabled THEN 'platform' ELSE w.disabled_by END,
         disabled_reason = CASE WHEN t.disabled THEN 'the receiver answered 410 Gone' ELSE w.disabled_reason END,
         disabled_at = CASE WHEN t.disabled THEN now() ELSE w.disabled_at END,
         updated_at = CASE WHEN t.disabled THEN now() ELSE w.updated_at END

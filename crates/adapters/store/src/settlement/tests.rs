@@ -4,7 +4,7 @@ use onering_delivery::{AttemptOutcome, HeldReason, Status};
 
 use super::*;
 use crate::testing::{LEASE, World};
-use crate::{deliveries, leases};
+use crate::{deliveries, leases, subscriptions};
 
 async fn settle_all(world: &mut World, batch: &[Settlement]) -> Settled {
     settle(&mut world.connection, "worker-1", batch).await.unwrap()
@@ -176,10 +176,24 @@ async fn gone_disables_the_subscription_and_says_so_once() {
     let (first, second) = (gone(&first), gone(&second));
     assert_eq!(settle_all(&mut world, &[first]).await.disabled, [webhook].into());
     let status =
-        "SELECT concat_ws(' ', status, disabled_reason, (disabled_at IS NOT NULL)::text) FROM external_webhooks";
-    assert_eq!(world.text(status).await.as_deref(), Some("disabled the receiver answered 410 Gone true"));
+        "SELECT concat_ws(' ', status, disabled_by, disabled_reason, disabled_at = updated_at) FROM external_webhooks";
+    assert_eq!(world.text(status).await.as_deref(), Some("disabled platform the receiver answered 410 Gone t"));
     let settled = settle_all(&mut world, &[second]).await;
     assert_eq!((settled.written.len(), settled.disabled.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_an_operator_disabled_stays_the_operators_when_the_receiver_is_gone() {
+    let mut world = World::new().await;
+    let webhook = world.subscription("acme", "*").await;
+    let work = world.publish("acme", "a.b").await.remove(0);
+    subscriptions::disable_any_owner(&mut world.connection, webhook, "noisy").await.unwrap().unwrap();
+    let at = world.now();
+    let gone = world.result(&work, Transition::Gone { at }, AttemptOutcome::Gone);
+    let settled = settle_all(&mut world, &[gone]).await;
+    assert_eq!((settled.written.len(), settled.disabled.len()), (1, 0));
+    let who = "SELECT concat_ws(' ', status, disabled_by, disabled_reason) FROM external_webhooks";
+    assert_eq!(world.text(who).await.as_deref(), Some("disabled operator noisy"));
 }
 
 #[tokio::test]

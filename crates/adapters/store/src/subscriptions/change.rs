@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use onering_ids::{OwnerId, SubscriptionId};
-use onering_webhooks::{Subscription, SubscriptionChange, SubscriptionStatus};
+use onering_webhooks::{DisabledBy, Subscription, SubscriptionChange, SubscriptionState, WantedStatus};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ statement! {
         retry_client_errors: bool => Bool,
         filter: Option<Value> => Nullable<Jsonb>,
         status: &'static str => Text,
+        disabled_by: Option<&'static str> => Nullable<Text>,
         disabled_reason: Option<String> => Nullable<Text>,
         failing_since: Option<DateTime<Utc>> => Nullable<Timestamptz>,
         webhook_id: Uuid => SqlUuid,
@@ -35,9 +36,10 @@ statement! {
         "UPDATE external_webhooks AS w SET url = $1, events = $2, description = $3, headers = $4, timeout_seconds ",
         "= $5, ",
         "max_in_flight = $6, rate_limit_per_second = $7, max_event_age_seconds = $8, signature_schemes = $9, ",
-        "retry_client_errors = $10, filter = $11, status = $12, disabled_reason = $13, failing_since = $14, ",
+        "retry_client_errors = $10, filter = $11, status = $12, disabled_by = $13, disabled_reason = $14, ",
+        "failing_since = $15, ",
         "disabled_at = CASE WHEN $12 = 'disabled' THEN coalesce(w.disabled_at, now()) END, updated_at = now() ",
-        "WHERE w.webhook_id = $15 RETURNING ", subscription_columns!()
+        "WHERE w.webhook_id = $16 RETURNING ", subscription_columns!()
     );
 }
 
@@ -85,14 +87,15 @@ pub async fn pause_any_owner(
     webhook_id: SubscriptionId,
 ) -> Result<Option<Changed<Subscription>>, StoreError> {
     let pause = |subscription: &mut Subscription| {
-        if subscription.status == SubscriptionStatus::Active {
-            subscription.status = SubscriptionStatus::Paused;
+        if subscription.state == SubscriptionState::Active {
+            subscription.state = SubscriptionState::Paused;
         }
     };
     changed(conn, None, webhook_id, pause).await
 }
 
-/// Disables a subscription, for a reason its owner will read.
+/// Disables a subscription in an operator's name, for a reason its owner will read. One that the platform had disabled is
+/// the operator's from then on.
 ///
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
@@ -102,8 +105,9 @@ pub async fn disable_any_owner(
     reason: &str,
 ) -> Result<Option<Changed<Subscription>>, StoreError> {
     let disable = |subscription: &mut Subscription| {
-        subscription.status = SubscriptionStatus::Disabled;
-        subscription.disabled_reason = Some(reason.to_owned());
+        // The statement itself sets when, by the database's clock.
+        let unused = subscription.updated_at;
+        subscription.state.disable(DisabledBy::Operator, reason, unused);
     };
     changed(conn, None, webhook_id, disable).await
 }
@@ -116,7 +120,7 @@ pub async fn enable_any_owner(
     conn: &mut AsyncPgConnection,
     webhook_id: SubscriptionId,
 ) -> Result<Option<Changed<Subscription>>, StoreError> {
-    let change = SubscriptionChange { status: Some(SubscriptionStatus::Active), ..SubscriptionChange::default() };
+    let change = SubscriptionChange { status: Some(WantedStatus::Active), ..SubscriptionChange::default() };
     update_any_owner(conn, webhook_id, change).await
 }
 
@@ -174,7 +178,7 @@ async fn changed(
         let Some(before) = lock(conn, owner_id, webhook_id).await? else { return Ok(None) };
         let mut wanted = before.clone();
         change(&mut wanted);
-        let stored = StoredSettings::from(&wanted.settings);
+        let (stored, disablement) = (StoredSettings::from(&wanted.settings), wanted.state.disablement());
         let row: SubscriptionRow = Write {
             url: stored.url,
             events: stored.events,
@@ -187,8 +191,9 @@ async fn changed(
             signature_schemes: stored.signature_schemes,
             retry_client_errors: stored.retry_client_errors,
             filter: stored.filter,
-            status: wanted.status.as_str(),
-            disabled_reason: wanted.disabled_reason,
+            status: wanted.state.status().as_str(),
+            disabled_by: disablement.map(|disablement| disablement.by.as_str()),
+            disabled_reason: disablement.map(|disablement| disablement.reason.clone()),
             failing_since: wanted.failing_since,
             webhook_id: webhook_id.uuid(),
         }

@@ -8,7 +8,9 @@ use diesel::Queryable;
 use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use onering_ids::SubscriptionId;
 use onering_signing::{Scheme, Schemes};
-use onering_webhooks::{CustomHeaders, Filter, Subscription, SubscriptionSettings};
+use onering_webhooks::{
+    CustomHeaders, Disablement, Filter, Subscription, SubscriptionSettings, SubscriptionState, SubscriptionStatus,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,7 +24,8 @@ macro_rules! subscription_columns {
     () => {
         "w.webhook_id, w.owner_id, w.url, w.events, w.description, w.headers, w.timeout_seconds, w.max_in_flight, \
          w.rate_limit_per_second, w.max_event_age_seconds, w.signature_schemes, w.retry_client_errors, w.filter, \
-         w.status, w.disabled_reason, w.disabled_at, w.failing_since, w.created_at, w.updated_at, w.deleted_at"
+         w.status, w.disabled_by, w.disabled_reason, w.disabled_at, w.failing_since, w.created_at, w.updated_at, \
+         w.deleted_at"
     };
 }
 pub(super) use subscription_columns;
@@ -43,6 +46,7 @@ pub(super) type SubscriptionColumns = (
     Bool,
     Nullable<Jsonb>,
     Text,
+    Nullable<Text>,
     Nullable<Text>,
     Nullable<Timestamptz>,
     Nullable<Timestamptz>,
@@ -67,6 +71,7 @@ pub(super) struct SubscriptionRow {
     retry_client_errors: bool,
     filter: Option<Value>,
     status: String,
+    disabled_by: Option<String>,
     disabled_reason: Option<String>,
     disabled_at: Option<DateTime<Utc>>,
     failing_since: Option<DateTime<Utc>>,
@@ -79,6 +84,7 @@ impl TryFrom<SubscriptionRow> for Subscription {
     type Error = StoreError;
 
     fn try_from(row: SubscriptionRow) -> Result<Self, StoreError> {
+        let state = state(&row.status, row.disabled_by.as_deref(), row.disabled_reason, row.disabled_at)?;
         let settings = SubscriptionSettings {
             // What is wrong with an address or a header may repeat it, and both may hold a credential.
             url: row.url.parse().map_err(|_| StoreError::row(TABLE, "url", "not a target address"))?,
@@ -102,14 +108,29 @@ impl TryFrom<SubscriptionRow> for Subscription {
             webhook_id: SubscriptionId::from_uuid(row.webhook_id),
             owner_id: word(TABLE, "owner_id", &row.owner_id)?,
             settings,
-            status: word(TABLE, "status", &row.status)?,
-            disabled_reason: row.disabled_reason,
-            disabled_at: row.disabled_at,
+            state,
             failing_since: row.failing_since,
             created_at: row.created_at,
             updated_at: row.updated_at,
             deleted_at: row.deleted_at,
         })
+    }
+}
+
+/// The CHECKs of the table say the same: who, why and when are known exactly while it is disabled.
+fn state(
+    status: &str,
+    by: Option<&str>,
+    reason: Option<String>,
+    at: Option<DateTime<Utc>>,
+) -> Result<SubscriptionState, StoreError> {
+    match (word(TABLE, "status", status)?, by, reason, at) {
+        (SubscriptionStatus::Active, None, None, None) => Ok(SubscriptionState::Active),
+        (SubscriptionStatus::Paused, None, None, None) => Ok(SubscriptionState::Paused),
+        (SubscriptionStatus::Disabled, Some(by), Some(reason), Some(at)) => {
+            Ok(SubscriptionState::Disabled(Disablement { by: word(TABLE, "disabled_by", by)?, reason, at }))
+        }
+        _ => Err(StoreError::row(TABLE, "status", "does not fit disabled_by, disabled_reason and disabled_at")),
     }
 }
 

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use onering_delivery::Standing;
 use onering_ids::{OwnerId, SecretId, SubscriptionId};
 use onering_webhooks::{
-    NewSubscription, Subscription, SubscriptionChange, SubscriptionInput, SubscriptionPatch, SubscriptionStatus,
+    DisabledBy, Disablement, NewSubscription, Subscription, SubscriptionChange, SubscriptionInput, SubscriptionPatch,
+    SubscriptionState, SubscriptionStatus,
 };
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ async fn every_setting_survives_the_row() {
         let (id, secret) = (world.clock.fresh_id(), secret(&world));
         let made = create(&mut world.connection, &acme(), id, &new, secret).await.unwrap();
         assert_eq!(made.settings, new.settings);
-        assert_eq!((made.webhook_id, made.owner_id.clone(), made.status), (id, acme(), SubscriptionStatus::Active));
+        assert_eq!((made.webhook_id, made.owner_id.clone(), &made.state), (id, acme(), &SubscriptionState::Active));
         assert_eq!(get(&mut world.connection, &acme(), id).await.unwrap(), Some(made));
     }
 }
@@ -126,22 +127,35 @@ async fn paused_disabled_and_enabled() {
     let (subscription, _) = made(&mut world, &acme()).await;
     let id = subscription.webhook_id;
     let paused = pause_any_owner(&mut world.connection, id).await.unwrap().unwrap();
-    assert_eq!((paused.before.status, paused.after.status), (SubscriptionStatus::Active, SubscriptionStatus::Paused));
+    assert_eq!((paused.before.state, paused.after.state), (SubscriptionState::Active, SubscriptionState::Paused));
 
-    let disabled = disable_any_owner(&mut world.connection, id, "answered 410").await.unwrap().unwrap().after;
-    assert_eq!(
-        (disabled.status, disabled.disabled_reason.as_deref()),
-        (SubscriptionStatus::Disabled, Some("answered 410"))
-    );
-    assert!(disabled.disabled_at.is_some());
+    let disabled = disable_any_owner(&mut world.connection, id, "noisy").await.unwrap().unwrap().after;
+    let at = disabled.state.disablement().unwrap().at;
+    let by_operator = |reason: &str| {
+        SubscriptionState::Disabled(Disablement { by: DisabledBy::Operator, reason: reason.to_owned(), at })
+    };
+    assert_eq!((disabled.state, at), (by_operator("noisy"), disabled.updated_at), "by the database's clock");
     let again = disable_any_owner(&mut world.connection, id, "by hand").await.unwrap().unwrap().after;
-    assert_eq!((again.disabled_at, again.disabled_reason.as_deref()), (disabled.disabled_at, Some("by hand")));
+    assert_eq!(again.state, by_operator("by hand"), "since the first time");
     let still = pause_any_owner(&mut world.connection, id).await.unwrap().unwrap().after;
-    assert_eq!(still.status, SubscriptionStatus::Disabled, "pausing does not lift a ban");
+    assert_eq!(still.state, by_operator("by hand"), "pausing does not lift a ban");
+    assert_eq!(get_any_owner(&mut world.connection, id).await.unwrap(), Some(still));
 
     world.sql("UPDATE external_webhooks SET failing_since = now()").await;
     let enabled = enable_any_owner(&mut world.connection, id).await.unwrap().unwrap().after;
     assert_eq!(enabled, Subscription { updated_at: enabled.updated_at, ..subscription });
+}
+
+#[tokio::test]
+async fn what_the_platform_disabled_is_the_operators_once_an_operator_disables_it() {
+    let mut world = World::new().await;
+    let (subscription, _) = made(&mut world, &acme()).await;
+    world
+        .sql("UPDATE external_webhooks SET status = 'disabled', disabled_by = 'platform', disabled_reason = '410', disabled_at = now()")
+        .await;
+    let changed = disable_any_owner(&mut world.connection, subscription.webhook_id, "noisy").await.unwrap().unwrap();
+    let by = |subscription: &Subscription| subscription.state.disablement().unwrap().by;
+    assert_eq!((by(&changed.before), by(&changed.after)), (DisabledBy::Platform, DisabledBy::Operator));
 }
 
 #[tokio::test]
