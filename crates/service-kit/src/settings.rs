@@ -29,11 +29,22 @@ impl ServiceSettings for AdminSettings {
     fn common(&self) -> &Common {
         &self.common
     }
+
+    /// What operators change is in Postgres; without the announcement it takes effect seconds later. Switching things off
+    /// must not need Redis.
+    fn tolerates_redis_loss(&self) -> bool {
+        true
+    }
 }
 
 impl ServiceSettings for MonitoringSettings {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    /// Its figures come from Postgres alone.
+    fn tolerates_redis_loss(&self) -> bool {
+        true
     }
 }
 

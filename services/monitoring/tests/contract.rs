@@ -42,7 +42,7 @@ async fn every_answer_is_what_the_document_says() {
     }
     stack.latency(stack.now(), 42, 1).await;
     stack
-        .execute("UPDATE external_webhooks SET failing_since = now(), status = 'disabled', disabled_reason = 'x'")
+        .execute("UPDATE external_webhooks SET failing_since = now(), status = 'disabled', disabled_by = 'operator', disabled_reason = 'x', disabled_at = now()")
         .await;
     check_all(&stack, &document, &webhook.to_string()).await;
     stack.stop().await;

@@ -1,4 +1,5 @@
 //! The binary itself: it starts from its environment, answers, and ends when told to.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -24,6 +25,34 @@ async fn it_starts_answers_and_ends_in_order() {
     eventually(Duration::from_secs(20), "the ledger is checked", async || {
         let text = client.get(service.url("/metrics")).send().await.unwrap().text().await.unwrap();
         text.contains("onering_ledger_balanced{service=\"monitoring\"} 1")
+    })
+    .await;
+    assert!(service.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_is_seen_at_once_and_named() {
+    let (database, redis) = tokio::join!(support::database(), onering_testkit::redis());
+    let broken_promise =
+        "INSERT INTO webhook_events (event_id, owner_id, event_type, body, matched, occurred_at, created_at)
+         VALUES (onering.uuid_v7(), 'default', 'ring.lost', '', 2, now(), now())";
+    database.connect().await.batch_execute(broken_promise).await.unwrap();
+    let options = ServiceOptions::of("monitoring")
+        .env("DATABASE_URL", database.url())
+        .env("REDIS_URL", redis.url())
+        .env("ONERING_PROFILE", "dev");
+    let mut service = options.start().await;
+    let client = http_client();
+    eventually(Duration::from_secs(20), "the loss is shown", async || {
+        let text = client.get(service.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let shows = |line: &str| text.lines().any(|shown| shown == line);
+        shows("onering_ledger_balanced{service=\"monitoring\"} 0")
+            && shows("onering_ledger_missing{service=\"monitoring\"} 2")
+    })
+    .await;
+    eventually(Duration::from_secs(20), "the loss is logged", async || {
+        let logs = service.logs();
+        logs.lines().any(|line| line.contains("the ledger does not balance") && line.contains("evt_"))
     })
     .await;
     assert!(service.terminate().await.success());

@@ -69,7 +69,10 @@ async fn operators_only_unless_it_is_open() {
     let (viewer, revoked) = (admin_key(&stack, "NULL").await, admin_key(&stack, "now()").await);
     let unknown = AdminToken::from_entropy([9; 32]);
     for path in CALLS {
-        assert_eq!(problem(stack.request(path)).await, refusal(401, "UNAUTHORIZED", None), "{path}");
+        let asked_badly = format!("{path}?no=such&limit=-1");
+        for path in [path, &asked_badly] {
+            assert_eq!(problem(stack.request(path)).await, refusal(401, "UNAUTHORIZED", None), "{path}");
+        }
         for bad in [revoked.expose(), unknown.expose(), "oak_garbled", "osk_no"] {
             let refused = problem(stack.request(path).header("X-Admin-Key", bad)).await;
             assert_eq!(refused, refusal(401, "UNAUTHORIZED", None), "{path}");

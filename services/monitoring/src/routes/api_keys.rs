@@ -2,11 +2,12 @@
 
 use actix_web::web;
 use onering_ids::KeyId;
-use onering_web::{ApiResult, Cursor, Limit, Operator, ProblemSchema, StrictQuery, Viewer};
+use onering_web::{ApiResult, Cursor, Limit, ProblemSchema, StrictQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::fresh;
+use super::viewing::Viewing;
 use crate::openapi::schemas;
 use crate::operations;
 use crate::sources::Sources;
@@ -34,7 +35,7 @@ pub(crate) struct PageQuery {
         (status = "default", description = "A refusal, or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn list(_: Operator<Viewer>, sources: web::Data<Sources>, query: StrictQuery<PageQuery>) -> ApiResult {
-    let PageQuery { limit, cursor } = query.into_inner();
+pub(crate) async fn list(asked: Viewing<StrictQuery<PageQuery>>, sources: web::Data<Sources>) -> ApiResult {
+    let PageQuery { limit, cursor } = asked.input.into_inner();
     Ok(fresh(operations::list_api_keys(&sources, cursor.map(Cursor::into_key), limit).await?))
 }

@@ -3,11 +3,12 @@
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use onering_problem::{Code, Problem};
-use onering_web::{ApiResult, Operator, ProblemSchema, StrictQuery, Viewer};
+use onering_web::{ApiResult, ProblemSchema, StrictQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::fresh;
+use super::viewing::Viewing;
 use crate::openapi::schemas;
 use crate::operations;
 use crate::sources::{DAY, Sources};
@@ -34,12 +35,8 @@ pub(crate) struct AuditQuery {
         (status = "default", description = "A refusal, or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn show(
-    _: Operator<Viewer>,
-    sources: web::Data<Sources>,
-    query: StrictQuery<AuditQuery>,
-) -> ApiResult {
-    let (from, to) = query.into_inner().range(sources.now())?;
+pub(crate) async fn show(asked: Viewing<StrictQuery<AuditQuery>>, sources: web::Data<Sources>) -> ApiResult {
+    let (from, to) = asked.input.into_inner().range(sources.now())?;
     Ok(fresh(operations::read_ledger(&sources, from, to).await?))
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 mod documentation;
 pub(crate) mod external_metrics;
 pub(crate) mod recent_deliveries;
+mod viewing;
 pub(crate) mod webhook_health;
 pub(crate) mod webhook_metrics;
 

@@ -4,12 +4,13 @@ use actix_web::web;
 use onering_delivery::Status;
 use onering_ids::{OwnerId, SubscriptionId};
 use onering_store::monitoring_reads::RecentFilter;
-use onering_web::{ApiResult, Limit, Operator, ProblemSchema, StrictQuery, Viewer};
+use onering_web::{ApiResult, Limit, ProblemSchema, StrictQuery};
 use onering_webhooks::EventType;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::fresh;
+use super::viewing::Viewing;
 use crate::openapi::schemas;
 use crate::operations;
 use crate::sources::Sources;
@@ -49,12 +50,8 @@ pub(crate) struct RecentQuery {
         (status = "default", description = "A refusal, or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn list(
-    _: Operator<Viewer>,
-    sources: web::Data<Sources>,
-    query: StrictQuery<RecentQuery>,
-) -> ApiResult {
-    let RecentQuery { status, event_type, webhook_id, owner_id, limit } = query.into_inner();
+pub(crate) async fn list(asked: Viewing<StrictQuery<RecentQuery>>, sources: web::Data<Sources>) -> ApiResult {
+    let RecentQuery { status, event_type, webhook_id, owner_id, limit } = asked.input.into_inner();
     let event_type = event_type.map(|event_type| event_type.as_ref().to_owned());
     let filter = RecentFilter { status, event_type, webhook_id, owner_id };
     Ok(fresh(operations::list_recent_deliveries(&sources, &filter, limit).await?))

@@ -3,9 +3,10 @@
 use actix_web::web;
 use onering_ids::SubscriptionId;
 use onering_problem::Problem;
-use onering_web::{ApiResult, Operator, ProblemSchema, Viewer};
+use onering_web::{ApiResult, ProblemSchema};
 
 use super::fresh;
+use super::viewing::Viewing;
 use crate::openapi::schemas;
 use crate::operations;
 use crate::sources::Sources;
@@ -22,9 +23,9 @@ const WHAT: &str = "webhook";
         (status = "default", description = "A refusal, no such subscription (404), or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn show(_: Operator<Viewer>, sources: web::Data<Sources>, id: web::Path<String>) -> ApiResult {
+pub(crate) async fn show(asked: Viewing<web::Path<String>>, sources: web::Data<Sources>) -> ApiResult {
     // What is no id names no subscription.
-    let webhook_id: SubscriptionId = id.parse().map_err(|_| Problem::not_found(WHAT))?;
+    let webhook_id: SubscriptionId = asked.input.parse().map_err(|_| Problem::not_found(WHAT))?;
     let health = operations::read_webhook_health(&sources, webhook_id).await?;
     Ok(fresh(health.ok_or_else(|| Problem::not_found(WHAT))?))
 }

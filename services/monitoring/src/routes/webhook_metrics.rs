@@ -1,9 +1,10 @@
 //! `GET /v1/monitoring/webhooks/metrics`.
 
 use actix_web::web;
-use onering_web::{ApiResult, Operator, ProblemSchema, Viewer};
+use onering_web::{ApiResult, ProblemSchema};
 
 use super::fresh;
+use super::viewing::Viewing;
 use crate::openapi::schemas;
 use crate::operations;
 use crate::sources::Sources;
@@ -16,6 +17,6 @@ use crate::sources::Sources;
         (status = "default", description = "A refusal, or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn show(_: Operator<Viewer>, sources: web::Data<Sources>) -> ApiResult {
+pub(crate) async fn show(_: Viewing, sources: web::Data<Sources>) -> ApiResult {
     Ok(fresh(operations::read_webhook_metrics(&sources).await?))
 }

@@ -37,9 +37,10 @@ impl LedgerGauges {
 
     /// Shows a check.
     pub(super) fn show(&self, report: &LedgerReport) {
-        self.balanced.set_flag(report.balances);
-        self.missing.set(report.missing as f64);
         self.checked_at.set(report.timestamp.timestamp_millis() as f64 / 1_000.0);
+        self.missing.set(report.missing as f64);
+        // Last: who sees that it is known sees the rest.
+        self.balanced.set_flag(report.balances);
     }
 
     /// Shows that it could not be counted. When it last could stays.
