@@ -9,7 +9,9 @@ use actix_web::{HttpRequest, web};
 use anyhow::Context as _;
 use onering_clock::Clock;
 use onering_telemetry::Metrics;
-use onering_web::{ApiResult, ForwardPlan, Forwarded, Health, Proxy, ServerOptions, Upstreams, run_server, stop_on_signals};
+use onering_web::{
+    ApiResult, ForwardPlan, Forwarded, Health, Proxy, ServerOptions, Upstreams, run_server, stop_on_signals,
+};
 
 use crate::args::FrontDoor;
 
@@ -52,6 +54,7 @@ impl Door {
     }
 }
 
+/// Routes until SIGTERM or SIGINT.
 pub(crate) async fn run(options: FrontDoor) -> anyhow::Result<ExitCode> {
     let door = Arc::new(Door {
         proxy: Proxy::new(Duration::from_secs(2))?,

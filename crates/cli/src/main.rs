@@ -45,7 +45,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(options) => stack::up(options).await,
         Command::Down => stack::down().await,
         Command::Status(options) => stack::status(&options).await,
-        Command::Supervise => stack::supervise().await,
+        Command::Supervise(options) => stack::supervise(options).await,
         Command::Migrate(options) => migrate::run(options).await,
         Command::Smoke(options) => smoke::run(options).await,
         Command::Sink(options) => sink::run(options).await,

@@ -1,39 +1,111 @@
 //! Printing answers: JSON for machines, aligned columns for people.
 
+use std::io::Write as _;
+
 use serde_json::Value;
+
+/// Prints one line. A reader that has seen enough (`onering tail | head`) ends the command quietly, as it ends others.
+pub(crate) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
 
 /// Prints a JSON value, indented.
 pub(crate) fn json(value: &Value) {
-    println!("{value:#}");
+    line(&format!("{value:#}"));
 }
 
 /// Prints rows under a header, each column as wide as its widest cell.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    print_row(header.iter().map(|cell| (*cell).to_owned()), &widths);
-    for row in rows {
-        print_row(row.iter().cloned(), &widths);
+    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
+    let all: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    for row in all {
+        line(&aligned(row, &widths));
     }
 }
 
-fn print_row(cells: impl Iterator<Item = String>, widths: &[usize]) {
-    let line: Vec<String> = cells.zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-    println!("{}", line.join("  ").trim_end());
+fn aligned(cells: &[String], widths: &[usize]) -> String {
+    let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    cells.join("  ").trim_end().to_owned()
 }
 
-/// The text of a field for a table: empty for null and absent, without quotes for strings.
+/// Prints the items of a list, these fields of each; or the list itself as JSON.
+pub(crate) fn list(list: &Value, columns: &[&str], as_json: bool) {
+    if as_json {
+        return json(list);
+    }
+    let items = list.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let rows: Vec<Vec<String>> =
+        items.iter().map(|item| columns.iter().map(|column| cell(item, column)).collect()).collect();
+    table(columns, &rows);
+}
+
+/// How an object is shown to people.
+pub(crate) struct Layout {
+    /// These fields first, in this order.
+    pub(crate) first: &'static [&'static str],
+    /// Further names of what another field says already.
+    pub(crate) aliases: &'static [&'static str],
+}
+
+/// Prints one object: every field that has a value on a line of its own, or the whole as JSON.
+pub(crate) fn object(object: &Value, layout: &Layout, as_json: bool) {
+    if as_json {
+        return json(object);
+    }
+    for text in lines_of(object, layout) {
+        line(&text);
+    }
+}
+
+fn lines_of(object: &Value, layout: &Layout) -> Vec<String> {
+    let known = |field: &&str| layout.first.contains(field) || layout.aliases.contains(field);
+    let rest = object.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).filter(|field| !known(field));
+    let cells = layout.first.iter().copied().chain(rest).map(|field| (field, cell(object, field)));
+    cells.filter(|(_, cell)| !cell.is_empty()).map(|(field, cell)| format!("{field:<26} {cell}")).collect()
+}
+
+/// The text of a field for people: empty for null and absent, without quotes for strings.
 pub(crate) fn cell(object: &Value, field: &str) -> String {
     match object.get(field) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(",")
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(","),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cells_are_plain_text() {
+        let object = json!({ "text": "a", "list": ["a", 1], "none": null, "flag": true });
+        let cells = ["text", "list", "none", "flag", "absent"].map(|field| cell(&object, field));
+        assert_eq!(cells, ["a", "a,1", "", "true", ""]);
+    }
+
+    #[test]
+    fn an_object_is_shown_in_order_and_without_empty_lines() {
+        let object = json!({ "a": 1, "b": null, "id": "x", "identifier": "x" });
+        let layout = Layout { first: &["id"], aliases: &["identifier"] };
+        let fields: Vec<String> = lines_of(&object, &layout).iter().map(|line| line.replace(' ', "")).collect();
+        assert_eq!(fields, ["idx", "a1"]);
+    }
+
+    #[test]
+    fn columns_are_aligned_without_a_ragged_end() {
+        assert_eq!(aligned(&["a".to_owned(), "b".to_owned()], &[3, 5]), "a    b");
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::args::SampleProduct;
@@ -17,6 +18,7 @@ const KEPT: usize = 1_000;
 #[derive(Default)]
 struct Collections(Mutex<BTreeMap<String, Vec<Value>>>);
 
+/// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(options: SampleProduct) -> anyhow::Result<ExitCode> {
     let collections = web::Data::new(Collections::default());
     HttpServer::new(move || {
@@ -27,13 +29,20 @@ pub(crate) async fn run(options: SampleProduct) -> anyhow::Result<ExitCode> {
             .route("/{collection}", web::post().to(add))
     })
     .workers(1)
-    .bind(("127.0.0.1", options.port))?
+    // Nothing here takes long: what is in flight at the end is done at once.
+    .shutdown_timeout(1)
+    .bind(("127.0.0.1", options.port))
+    .with_context(|| format!("port {} cannot be listened on; choose another with ONERING_PRODUCT_PORT", options.port))?
     .run()
     .await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(request: HttpRequest, collection: web::Path<String>, collections: web::Data<Collections>) -> HttpResponse {
+async fn list(
+    request: HttpRequest,
+    collection: web::Path<String>,
+    collections: web::Data<Collections>,
+) -> HttpResponse {
     if !COLLECTIONS.contains(&collection.as_str()) {
         return unknown(&collection);
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use onering_clock::Clock;
-use onering_signing::{Freshness, LiveSecrets, Scheme, Schemes, SigningInput, SigningSecret, Verifier, is_signable_id};
+use onering_signing::{
+    Freshness, LiveSecrets, Scheme, Schemes, SigningInput, SigningSecret, Verifier, header, is_signable_id,
+};
 
 use crate::args::{Sign, Verify};
 
+/// Prints the headers of every scheme.
 pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
     if !is_signable_id(&options.event_id) {
         bail!("--event-id: 1 to 128 letters, digits, _ and - can be signed");
@@ -22,7 +25,7 @@ pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
     let input = SigningInput { event_id: &options.event_id, unix_s, body: &body };
     for scheme in Scheme::ALL {
         let Some(schemes) = Schemes::new([scheme]) else { continue };
-        println!("# {}", scheme.as_str());
+        println!("# {scheme}");
         for (name, value) in onering_signing::sign(&secrets, schemes, &input) {
             println!("{name}: {value}");
         }
@@ -30,30 +33,42 @@ pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says whether a request is genuine and fresh; success only when it is.
 pub(crate) fn verify(options: &Verify) -> anyhow::Result<ExitCode> {
     let mut headers = BTreeMap::new();
     for header in &options.headers {
-        let (name, value) = header.split_once(':').with_context(|| format!("--header {header:?} is not `Name: value`"))?;
+        let (name, value) =
+            header.split_once(':').with_context(|| format!("--header {header:?} is not `Name: value`"))?;
         headers.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());
     }
     let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);
     let body = read_body(options.body.as_deref())?;
-    let window = if options.replay_window == 0 { Duration::MAX } else { Duration::from_secs(options.replay_window.into()) };
+    let window =
+        if options.replay_window == 0 { Duration::MAX } else { Duration::from_secs(options.replay_window.into()) };
     let verifier = Verifier::new(secret(&options.secret)?).fresh(Freshness::within(window));
-    let Some(scheme) = Scheme::detect(find) else {
+    let schemes = schemes_in(find);
+    if schemes.is_empty() {
         println!("refused: there is no signature header of a known scheme");
         return Ok(ExitCode::FAILURE);
-    };
-    match verifier.verify(scheme, find, &body, Clock::system().now().timestamp()) {
-        Ok(verified) => {
-            println!("genuine ({}), signed at {}", scheme.as_str(), verified.unix_s);
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            println!("refused ({}): {error}", scheme.as_str());
-            Ok(ExitCode::FAILURE)
+    }
+    let mut code = ExitCode::SUCCESS;
+    for scheme in schemes {
+        match verifier.verify(scheme, find, &body, Clock::system().now().timestamp()) {
+            Ok(verified) => println!("genuine ({scheme}), signed at {}", verified.unix_s),
+            Err(error) => {
+                println!("refused ({scheme}): {error}");
+                code = ExitCode::FAILURE;
+            }
         }
     }
+    Ok(code)
+}
+
+/// The schemes whose signatures a request carries: a receiver may go by any of them, so all must be right.
+pub(crate) fn schemes_in<'h>(find: impl Fn(&'static str) -> Option<&'h str>) -> Vec<Scheme> {
+    let own = Scheme::detect(|name| find(name).filter(|_| name != header::STANDARD_SIGNATURE));
+    let standard = find(header::STANDARD_SIGNATURE).map(|_| Scheme::StandardWebhooks);
+    own.into_iter().chain(standard).collect()
 }
 
 fn secret(text: &str) -> anyhow::Result<SigningSecret> {

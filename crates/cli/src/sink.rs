@@ -6,18 +6,26 @@ mod server;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use crate::args::Sink;
+use crate::output;
 
 pub(crate) use server::RunningSink;
 
+/// Receives until it is stopped (Ctrl-C or SIGTERM).
 pub(crate) async fn run(options: Sink) -> anyhow::Result<ExitCode> {
+    let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
     let sink = RunningSink::start(&options)?;
     if !options.quiet {
-        println!("listening on {} (POST /webhook, GET /deliveries, DELETE /deliveries)", sink.url());
+        output::line(&format!("listening on {} (POST /webhook, GET /deliveries, DELETE /deliveries)", sink.url()));
+        if options.secret.is_none() {
+            output::line("no secret was given (--secret or ONERING_WEBHOOK_SECRET): signatures are not checked");
+        }
     }
     tokio::select! {
         () = sink.ended() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        () = stop.cancelled() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,7 +41,9 @@ pub(super) async fn per_second(database_url: &str, duration: Duration) -> anyhow
 /// A client program of PostgreSQL, on the search path or where Debian keeps them.
 #[expect(clippy::disallowed_methods, reason = "the search path is where programs are looked for")]
 fn find(program: &str) -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     on_path.chain(versions).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

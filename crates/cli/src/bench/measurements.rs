@@ -8,7 +8,7 @@ use onering_clock::Clock;
 use serde_json::json;
 
 use super::http_load::{WireRequest, closed_loop};
-use super::private_stack::PrivateStack;
+use super::private_stack::{Addresses, PrivateStack};
 use super::report::Report;
 use super::target_sink::{MARKER, TargetSink};
 use super::{commits, paced, resources};
@@ -22,10 +22,12 @@ const PACED_RATE: u64 = 100;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
 const SERVICES: [&str; 4] = ["api-gateway-1", "delivery-worker-1", "admin-1", "monitoring-1"];
 
+/// What is measured, and on what.
 pub(super) struct Measurements {
     sink: TargetSink,
     token: String,
     gateway: SocketAddr,
+    database_url: String,
     seconds: Duration,
     connections: u16,
     next_number: u64,
@@ -33,9 +35,9 @@ pub(super) struct Measurements {
 
 impl Measurements {
     /// Makes the key and the subscription that the load uses.
-    pub(super) async fn prepare(stack: &PrivateStack, seconds: Duration, connections: u16) -> anyhow::Result<Self> {
+    pub(super) async fn prepare(stack: &Addresses, seconds: Duration, connections: u16) -> anyhow::Result<Self> {
         let sink = TargetSink::start()?;
-        let operator = Api::new(&stack.admin_url().parse()?, stack.admin_key())?;
+        let operator = Api::new(&stack.admin, &stack.admin_key)?;
         let key = operator
             .post(
                 "/v1/admin/external/keys",
@@ -43,19 +45,20 @@ impl Measurements {
             )
             .await?;
         let token = key["api_key"].as_str().context("no token in the answer")?.to_owned();
-        let partner = Api::new(&stack.gateway_url().parse()?, &token)?;
+        let partner = Api::new(&format!("http://{}", stack.gateway).parse()?, &token)?;
         partner
             .post(
                 "/v1/external/webhooks",
                 &json!({ "url": format!("http://{}/webhook", sink.address()), "events": ["bench.event"], "max_in_flight": 256 }),
             )
             .await?;
-        Ok(Self { sink, token, gateway: stack.gateway(), seconds, connections, next_number: 1 })
+        let (gateway, database_url) = (stack.gateway, stack.stores.database_url.clone());
+        Ok(Self { sink, token, gateway, database_url, seconds, connections, next_number: 1 })
     }
 
     /// Every measurement once.
     pub(super) async fn repeat(&mut self, stack: &PrivateStack, report: &mut Report) -> anyhow::Result<()> {
-        self.references(stack, report).await?;
+        self.references(report).await?;
         self.decisions(report).await?;
         self.deliveries(report).await?;
         self.latencies(report).await?;
@@ -67,14 +70,21 @@ impl Measurements {
         Ok(())
     }
 
-    async fn references(&self, stack: &PrivateStack, report: &mut Report) -> anyhow::Result<()> {
+    /// What the machine gives without the platform: the measure of all that follows.
+    async fn references(&self, report: &mut Report) -> anyhow::Result<()> {
         let sink = self.sink.address();
-        let bare = closed_loop(sink, self.connections, self.seconds, 200, |_| WireRequest::new("GET", "/bare", sink, &[], b"")).await?;
+        let bare = closed_loop(sink, self.connections, self.seconds, 200, |_| {
+            WireRequest::new("GET", "/bare", sink, &[], b"")
+        })
+        .await?;
         report.add("reference: bare HTTP answers", "1/s", bare);
         let body = vec![b'x'; 600];
-        let posts = closed_loop(sink, self.connections, self.seconds, 200, |_| WireRequest::new("POST", "/raw", sink, &[], &body)).await?;
+        let posts = closed_loop(sink, self.connections, self.seconds, 200, |_| {
+            WireRequest::new("POST", "/raw", sink, &[], &body)
+        })
+        .await?;
         report.add("reference: raw POSTs of 600 bytes to the sink", "1/s", posts);
-        if let Some(commits) = commits::per_second(stack.database_url(), self.seconds).await? {
+        if let Some(commits) = commits::per_second(&self.database_url, self.seconds).await? {
             report.add("reference: durable single-row commits (32 clients)", "1/s", commits);
         }
         Ok(())
@@ -106,7 +116,11 @@ impl Measurements {
             DRAIN_PATIENCE.as_secs()
         );
         let elapsed = clock.monotonic().saturating_duration_since(started);
-        report.add("events accepted and delivered, end to end", "1/s", (self.sink.count() - before) as f64 / elapsed.as_secs_f64());
+        report.add(
+            "events accepted and delivered, end to end",
+            "1/s",
+            (self.sink.count() - before) as f64 / elapsed.as_secs_f64(),
+        );
         Ok(())
     }
 
@@ -115,7 +129,8 @@ impl Measurements {
         let seconds = self.seconds * 2;
         self.next_number += PACED_RATE * seconds.as_secs().max(1);
         let latencies =
-            paced::measure(self.gateway, &self.sink, PACED_RATE, seconds, first, |number| self.event(Some(number))).await?;
+            paced::measure(self.gateway, &self.sink, PACED_RATE, seconds, first, |number| self.event(Some(number)))
+                .await?;
         report.add("acknowledged at 100 events/s, p50", "ms", latencies.acknowledged_p50);
         report.add("acknowledged at 100 events/s, p99", "ms", latencies.acknowledged_p99);
         report.add("arrived at 100 events/s, p50", "ms", latencies.arrived_p50);

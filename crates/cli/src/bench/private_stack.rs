@@ -1,111 +1,99 @@
 //! A stack of the benchmark's own, in a temporary folder, on free ports.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Child;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use onering_dev_servers::free_port;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use anyhow::Context as _;
+use url::Url;
 
-use crate::stack::bench::{Ports, RunFolder, StackConfig, Stores, ensure_admin_key, run, states, store_addresses, write_flags};
+use crate::stack::{self, Lifetime, ProcessRecords, RunFolder, StackConfig, Stores};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The services may take 30 s to finish, the stores some more.
+const PATIENCE: Duration = Duration::from_secs(75);
+const POLL: Duration = Duration::from_millis(20);
 
-/// A running stack.
+/// A stack for one use. The supervisor ends with this process even when it is killed, and removes the folder then.
 pub(super) struct PrivateStack {
-    /// Removed, with the database in it, when the benchmark ends.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     folder: RunFolder,
-    config: StackConfig,
-    stores: Stores,
-    admin_key: String,
-    stop: CancellationToken,
-    supervisor: JoinHandle<anyhow::Result<()>>,
+    supervisor: Option<Child>,
+}
+
+/// Where a started stack answers.
+pub(super) struct Addresses {
+    /// The gateway.
+    pub(super) gateway: SocketAddr,
+    /// The admin service.
+    pub(super) admin: Url,
+    /// An admin key.
+    pub(super) admin_key: String,
+    /// The stores.
+    pub(super) stores: Stores,
 }
 
 impl PrivateStack {
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("onering-bench-").tempdir()?;
-        // Postgres runs as another user when this is root, and must be able to reach its data.
-        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        let folder = RunFolder::at(directory.path().join("run"))?;
-        let ports = Ports {
-            front_door: free_port()?,
-            gateway: free_port()?,
-            admin: free_port()?,
-            monitoring: free_port()?,
-            worker: free_port()?,
-            product: free_port()?,
-            postgres: free_port()?,
-            redis: free_port()?,
-        };
+    /// Makes its folder; nothing runs yet.
+    pub(super) fn prepare() -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("onering-bench-")
+            // Postgres runs under another account when this is root, and must be able to reach its data.
+            .permissions(std::fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .context("no temporary folder can be made")?;
+        let folder = RunFolder::create_at(directory.path().join("run"))?;
+        Ok(Self { directory, folder, supervisor: None })
+    }
+
+    /// Starts it and waits until it is ready.
+    pub(super) async fn start(&mut self) -> anyhow::Result<Addresses> {
         let config = StackConfig {
             gateways: 1,
             workers: 1,
             admins: 1,
             monitorings: 1,
-            ports,
+            ports: stack::Ports::free()?,
             extra_ports: Vec::new(),
             own_postgres: true,
             own_redis: true,
         };
-        write_flags(&folder)?;
-        std::fs::write(folder.routes(), crate::stack::bench::route_table(config.ports.product))?;
-        let stop = CancellationToken::new();
-        let (for_supervisor, its_folder, its_config) = (stop.clone(), folder.clone(), config.clone());
-        let mut supervisor = tokio::spawn(async move { run(&its_folder, &its_config, &for_supervisor).await });
-        let ready = tokio::time::timeout(PATIENCE, async {
-            loop {
-                if folder.started().exists() && states(&folder, &config).await?.iter().all(|state| state.ready) {
-                    return anyhow::Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-        tokio::select! {
-            ended = &mut supervisor => {
-                ended??;
-                bail!("the stack of the benchmark ended");
-            }
-            ready = ready => ready.context("the stack of the benchmark was not ready in time")??,
-        }
-        let stores = store_addresses(&folder)?;
-        let admin_key = ensure_admin_key(&folder, &stores.database_url).await?.expose().to_owned();
-        Ok(Self { _directory: directory, folder, config, stores, admin_key, stop, supervisor })
+        stack::lay_out(&self.folder, &config)?;
+        let supervisor = self.supervisor.insert(stack::start_supervisor(&self.folder, Lifetime::Passing)?);
+        stack::wait_until_ready(&self.folder, &config, supervisor, |_| ()).await?;
+        let stores = stack::store_addresses(&self.folder)?;
+        let admin_key = stack::admin_key(&stores.database_url, None).await?.expose().to_owned();
+        Ok(Addresses {
+            gateway: SocketAddr::from((Ipv4Addr::LOCALHOST, config.ports.gateway)),
+            admin: format!("http://127.0.0.1:{}", config.ports.admin).parse()?,
+            admin_key,
+            stores,
+        })
     }
 
-    pub(super) fn gateway(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.config.ports.gateway))
-    }
-
-    pub(super) fn gateway_url(&self) -> String {
-        format!("http://{}", self.gateway())
-    }
-
-    pub(super) fn admin_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.config.ports.admin)
-    }
-
-    pub(super) fn database_url(&self) -> &str {
-        &self.stores.database_url
-    }
-
-    pub(super) fn admin_key(&self) -> &str {
-        &self.admin_key
-    }
-
-    /// Process id of one of the stack's processes.
+    /// Process id of one of its processes.
     pub(super) fn pid(&self, process: &str) -> Option<i32> {
-        self.folder.live_pid(process)
+        ProcessRecords::of(&self.folder).live(process).map(|pid| pid.as_raw_nonzero().get())
     }
 
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        match self.supervisor.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("the stack of the benchmark failed: {error:#}"),
-            Err(error) => eprintln!("the supervisor of the benchmark failed: {error}"),
+    /// Ends everything and removes the folder.
+    pub(super) async fn remove(mut self) -> anyhow::Result<()> {
+        if let Some(mut supervisor) = self.supervisor.take() {
+            // Closing its standard input tells it to stop, even when it has only just been started.
+            drop(supervisor.stdin.take());
+            let ended = async {
+                while supervisor.try_wait()?.is_none() {
+                    tokio::time::sleep(POLL).await;
+                }
+                anyhow::Ok(())
+            };
+            if tokio::time::timeout(PATIENCE, ended).await.is_err() {
+                supervisor.kill()?;
+            }
         }
+        // What a supervisor that had to be killed has left.
+        stack::stop(&self.folder).await.context("the stack of the benchmark cannot be stopped")?;
+        let path = self.directory.path().to_owned();
+        self.directory.close().with_context(|| format!("{} cannot be removed", path.display()))
     }
 }

@@ -24,6 +24,11 @@ impl Report {
         }
     }
 
+    /// Whether nothing was measured.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints a Markdown table: median, lowest and highest of each row.
     pub(super) fn print(&self) {
         println!("| what | median | min – max | unit |\n|---|---:|---:|---|");

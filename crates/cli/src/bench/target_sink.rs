@@ -26,6 +26,7 @@ pub(super) struct TargetSink {
 }
 
 impl TargetSink {
+    /// Starts listening on a free port of 127.0.0.1.
     pub(super) fn start() -> anyhow::Result<Self> {
         let seen = Arc::new(Seen::default());
         let for_server = Arc::clone(&seen);
@@ -47,6 +48,7 @@ impl TargetSink {
         Ok(Self { address, seen })
     }
 
+    /// Where it listens.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }

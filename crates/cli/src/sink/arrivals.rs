@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use onering_signing::{Freshness, Scheme, SigningSecret, Verifier, header};
+use onering_signing::{Freshness, SigningSecret, Verifier, VerifyError, header};
 use serde::Serialize;
+
+use crate::signatures::schemes_in;
 
 /// Arrivals kept for listing; older ones are forgotten, their ids are not.
 const KEPT: usize = 100_000;
@@ -46,6 +48,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
+    /// The status it is answered with.
     pub(crate) const fn status(self) -> u16 {
         match self {
             Self::Received | Self::Duplicate => 200,
@@ -56,6 +59,7 @@ impl Reply {
         }
     }
 
+    /// The word in the answer's body, and in the log line.
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Received => "received",
@@ -80,7 +84,13 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(crate) fn new(secret: Option<SigningSecret>, replay_window: Duration, fail: Option<u16>, times: Option<u64>) -> Self {
+    /// A receiver; `fail` is answered to the first `times` genuine requests, to all of them without a number.
+    pub(crate) fn new(
+        secret: Option<SigningSecret>,
+        replay_window: Duration,
+        fail: Option<u16>,
+        times: Option<u64>,
+    ) -> Self {
         Self {
             verifier: secret.map(|secret| Verifier::new(secret).fresh(Freshness::within(replay_window))),
             fail,
@@ -90,7 +100,7 @@ impl Arrivals {
         }
     }
 
-    /// Judges and records one request.
+    /// Judges and records one request; header names are in lower case.
     pub(crate) fn receive(&mut self, headers: BTreeMap<String, String>, body: &[u8], now: DateTime<Utc>) -> Reply {
         let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);
         let event_id = find(header::EVENT_ID).or_else(|| find(header::STANDARD_ID)).map(str::to_owned);
@@ -123,16 +133,19 @@ impl Arrivals {
         reply
     }
 
+    /// What arrived, oldest first.
     pub(crate) fn list(&self) -> &[Arrival] {
         &self.list
     }
 
+    /// Forgets everything; what was taken before counts as new again.
     pub(crate) fn clear(&mut self) {
         self.list.clear();
         self.taken.clear();
     }
 
-    /// Checks every scheme whose signature is there; without a secret everything passes, unverified.
+    /// Checks every signature that is there, for a receiver may go by any of them; without a secret everything passes,
+    /// unverified.
     fn judge<'h>(
         &self,
         find: impl Fn(&'static str) -> Option<&'h str> + Copy,
@@ -140,13 +153,16 @@ impl Arrivals {
         now: DateTime<Utc>,
     ) -> Result<(), Reply> {
         let Some(verifier) = &self.verifier else { return Ok(()) };
-        let scheme = Scheme::detect(find).ok_or(Reply::MissingHeaders)?;
-        verifier.verify(scheme, find, body, now.timestamp()).map_err(|error| match error {
-            onering_signing::VerifyError::Missing { .. } => Reply::MissingHeaders,
-            error if error.is_stale() => Reply::Stale,
-            _ => Reply::BadSignature,
-        })?;
-        Ok(())
+        let schemes = schemes_in(find);
+        if schemes.is_empty() {
+            return Err(Reply::MissingHeaders);
+        }
+        schemes.into_iter().try_for_each(|scheme| match verifier.verify(scheme, find, body, now.timestamp()) {
+            Ok(_) => Ok(()),
+            Err(VerifyError::Missing { .. }) => Err(Reply::MissingHeaders),
+            Err(error) if error.is_stale() => Err(Reply::Stale),
+            Err(_) => Err(Reply::BadSignature),
+        })
     }
 
     fn scripted_failure(&mut self) -> Option<u16> {
@@ -176,11 +192,12 @@ mod tests {
 
     fn signed(event_id: &str, unix_s: i64) -> BTreeMap<String, String> {
         let secrets = LiveSecrets::from(SigningSecret::from_entropy([7; 32]));
-        let schemes = Schemes::new(Scheme::ALL[..2].iter().copied()).unwrap();
-        let mut headers: BTreeMap<String, String> = sign(&secrets, schemes, &SigningInput { event_id, unix_s, body: BODY })
-            .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .collect();
+        let schemes = Schemes::default();
+        let mut headers: BTreeMap<String, String> =
+            sign(&secrets, schemes, &SigningInput { event_id, unix_s, body: BODY })
+                .into_iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect();
         headers.insert("x-webhook-event-id".to_owned(), event_id.to_owned());
         headers
     }
@@ -208,7 +225,27 @@ mod tests {
         assert_eq!(sink.receive(signed("evt_1", stamp - 301), BODY, now()), Reply::Stale);
         assert_eq!(sink.receive(signed("evt_1", stamp + 31), BODY, now()), Reply::Stale);
         assert!(sink.list().iter().all(|arrival| !arrival.verified));
-        assert_eq!(sink.receive(signed("evt_1", stamp), BODY, now()), Reply::Received, "refusals do not count as taken");
+        assert_eq!(
+            sink.receive(signed("evt_1", stamp), BODY, now()),
+            Reply::Received,
+            "refusals do not count as taken"
+        );
+    }
+
+    #[test]
+    fn every_signature_must_be_right() {
+        let stamp = now().timestamp();
+        for name in ["x-webhook-signature", "webhook-signature"] {
+            let mut sink = sink(None, None);
+            let mut headers = signed("evt_1", stamp);
+            let other = signed("evt_2", stamp)[name].replace("evt_2", "evt_1");
+            headers.insert(name.to_owned(), other);
+            assert_eq!(sink.receive(headers, BODY, now()), Reply::BadSignature, "{name}");
+
+            let mut alone = signed("evt_1", stamp);
+            alone.remove(name);
+            assert_eq!(sink.receive(alone, BODY, now()), Reply::Received, "without {name}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::arrivals::{Arrivals, Reply};
 use crate::args::Sink;
+use crate::output;
 
 /// A request body may be this long; the platform's own cap is 256 KiB.
 const BODY_CAP: usize = 16 * 1024 * 1024;
@@ -114,10 +115,12 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
         (reply, arrivals.list().last().is_some_and(|arrival| arrival.verified))
     };
     if !state.quiet {
-        println!("{described}  {}{}", reply.text(), if verified { "  verified" } else { "" });
+        let verdict = if verified { "  verified" } else { "" };
+        output::line(&format!("{described}  {} {}{verdict}", reply.status(), reply.text()));
     }
     let mut response = HttpResponse::build(
-        actix_web::http::StatusCode::from_u16(reply.status()).unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR),
+        actix_web::http::StatusCode::from_u16(reply.status())
+            .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR),
     );
     if reply == Reply::Stale {
         response.insert_header((header::ERROR, "REPLAY_EXPIRED"));

@@ -1,13 +1,15 @@
-//! What the supervisor is asked to run, and the dev stack's own secrets.
+//! What a supervisor is asked to run.
 
 use std::fs;
 
 use anyhow::Context as _;
-use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
 use super::folder::RunFolder;
 use super::ports::Ports;
+
+/// For people who ask for a stack that is not there.
+pub(crate) const NOT_STARTED: &str = "no stack was started here; `make up` (or `onering up`) starts one";
 
 /// One stack: how many of each service, on which ports, with which stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,36 +28,15 @@ pub(crate) struct StackConfig {
 }
 
 impl StackConfig {
+    /// That of the last start in this folder.
     pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Self> {
         let path = folder.config();
-        let text = fs::read_to_string(&path).with_context(|| format!("no stack has been started here ({})", path.display()))?;
+        let text = fs::read_to_string(&path).map_err(|_| anyhow::anyhow!(NOT_STARTED))?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged; run `onering up` again", path.display()))
     }
 
+    /// For the supervisor, and for later commands.
     pub(crate) fn write(&self, folder: &RunFolder) -> anyhow::Result<()> {
         RunFolder::write_private(&folder.config(), &serde_json::to_string_pretty(self)?)
-    }
-}
-
-/// Secrets of the dev stack, made at the first start and kept, so that sealed rows stay readable.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct DevSecrets {
-    /// Value of ONERING_SECRETS_KEYS.
-    pub(crate) secrets_keys: String,
-}
-
-impl DevSecrets {
-    pub(crate) fn load_or_make(folder: &RunFolder) -> anyhow::Result<Self> {
-        let path = folder.secrets();
-        if let Ok(text) = fs::read_to_string(&path) {
-            return serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged; restore it, or remove .run/ to start anew", path.display()));
-        }
-        let clock = onering_clock::Clock::system();
-        let made = Self {
-            secrets_keys: format!("dev1:{}", base64::engine::general_purpose::STANDARD.encode(clock.entropy32())),
-        };
-        RunFolder::write_private(&path, &serde_json::to_string(&made)?)?;
-        Ok(made)
     }
 }

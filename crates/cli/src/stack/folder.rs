@@ -1,53 +1,74 @@
-//! The `.run/` folder: where everything the stack writes is.
+//! The `.run/` folder: where everything a stack writes is.
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// Paths inside the stack's folder.
+/// Paths inside a stack's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// The stack's folder beneath the current directory, made when it is not there.
-    pub(crate) fn open() -> anyhow::Result<Self> {
-        Self::at(std::env::current_dir().context("the current directory cannot be read")?.join(".run"))
+    /// The dev stack's folder beneath the current directory, made when it is not there.
+    pub(crate) fn create() -> anyhow::Result<Self> {
+        Self::create_at(Self::of_this_directory()?)
+    }
+
+    /// The dev stack's folder beneath the current directory; `None` when no stack was ever started here.
+    pub(crate) fn find() -> anyhow::Result<Option<Self>> {
+        let root = Self::of_this_directory()?;
+        Ok(root.is_dir().then_some(Self(root)))
     }
 
     /// The folder at this path, made when it is not there.
-    pub(crate) fn at(root: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn create_at(root: PathBuf) -> anyhow::Result<Self> {
         let folder = Self(root);
-        for path in [folder.flags(), folder.logs(), folder.pids()] {
+        for path in [folder.flags(), folder.logs(), folder.pids(), folder.births()] {
             fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         }
         Ok(folder)
     }
 
+    /// The folder at this path, which must be there.
+    pub(crate) fn existing(root: PathBuf) -> anyhow::Result<Self> {
+        anyhow::ensure!(root.is_dir(), "{} is not there", root.display());
+        Ok(Self(root))
+    }
+
+    fn of_this_directory() -> anyhow::Result<PathBuf> {
+        Ok(std::env::current_dir().context("the current directory cannot be read")?.join(".run"))
+    }
+
+    /// The folder itself.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
+    /// The dev ConfigMap: one file a switch.
     pub(crate) fn flags(&self) -> PathBuf {
         self.0.join("flags")
     }
 
+    /// Logs of all processes.
     pub(crate) fn logs(&self) -> PathBuf {
         self.0.join("logs")
     }
 
+    /// Pid files of all processes.
     pub(crate) fn pids(&self) -> PathBuf {
         self.0.join("pids")
     }
 
-    pub(crate) fn log(&self, process: &str) -> PathBuf {
-        self.logs().join(format!("{process}.log"))
+    /// What tells a recorded process from a later one of the same number ([`super::records`]).
+    pub(crate) fn births(&self) -> PathBuf {
+        self.0.join("births")
     }
 
-    pub(crate) fn pid_file(&self, process: &str) -> PathBuf {
-        self.pids().join(format!("{process}.pid"))
+    /// One process's log.
+    pub(crate) fn log(&self, process: &str) -> PathBuf {
+        self.logs().join(format!("{process}.log"))
     }
 
     /// What the supervisor runs.
@@ -75,36 +96,67 @@ impl RunFolder {
         self.0.join("routes.toml")
     }
 
+    /// Locked by the supervisor while it lives, so that there is one.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("supervisor.lock")
+    }
+
     /// Written by the supervisor when the schema is in place and every process has been started.
     pub(crate) fn started(&self) -> PathBuf {
         self.0.join("started")
     }
 
-    /// The process id in a pid file; `None` when there is no such file or no such process.
-    pub(crate) fn live_pid(&self, process: &str) -> Option<i32> {
-        let pid: i32 = fs::read_to_string(self.pid_file(process)).ok()?.trim().parse().ok()?;
-        is_alive(pid).then_some(pid)
+    /// The last lines of a process's log, each once: a process that is started again and again repeats itself.
+    pub(crate) fn log_tail(&self, process: &str) -> String {
+        const LINES: usize = 15;
+        let bytes = fs::read(self.log(process)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines: Vec<&str> = Vec::new();
+        for line in text.lines().rev() {
+            if lines.len() < LINES && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines.reverse();
+        lines.join("\n")
     }
 
-    /// Writes a file that only its owner can read.
+    /// Puts a file in place that only its owner can read. Readers see the old content or the new, never a part.
     pub(crate) fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        file.write_all(content.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
+        let explain = || format!("{} cannot be written", path.display());
+        let directory = path.parent().with_context(explain)?;
+        // A temporary file of this kind is closed to others from the start.
+        let mut file = tempfile::NamedTempFile::new_in(directory).with_context(explain)?;
+        file.write_all(content.as_bytes()).with_context(explain)?;
+        file.persist(path).with_context(explain)?;
+        Ok(())
     }
 }
 
-/// Whether a process of this id exists and is not a zombie.
-pub(crate) fn is_alive(pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return rustix::process::Pid::from_raw(pid)
-            .is_some_and(|pid| !Path::new("/proc/self").exists() && rustix::process::test_kill_process(pid).is_ok());
-    };
-    // The state letter follows the command name, which is in parentheses and may itself contain some.
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z'))
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn private_files_are_private_also_where_an_open_one_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.json");
+        fs::write(&path, "old and longer").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        RunFolder::write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_tail_of_a_log_is_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create_at(directory.path().join(".run")).unwrap();
+        assert_eq!(folder.log_tail("admin-1"), "");
+        let lines: Vec<String> = (1..=40).map(|number| number.to_string()).collect();
+        fs::write(folder.log("admin-1"), lines.join("\n")).unwrap();
+        assert_eq!(folder.log_tail("admin-1"), lines[25..].join("\n"));
+    }
 }

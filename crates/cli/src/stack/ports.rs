@@ -1,4 +1,4 @@
-//! Which port each process of the stack listens on. A taken port is an error that names the variable to change.
+//! Which port each process of a stack listens on. A taken port is an error that names the variable to change.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -22,18 +22,18 @@ pub(crate) struct Ports {
 struct Choice {
     variable: &'static str,
     default: u16,
-    field: fn(&mut Ports) -> &mut u16,
+    of: fn(&Ports) -> u16,
 }
 
 const CHOICES: [Choice; 8] = [
-    Choice { variable: "ONERING_FRONT_DOOR_PORT", default: 8000, field: |ports| &mut ports.front_door },
-    Choice { variable: "ONERING_GATEWAY_PORT", default: 8001, field: |ports| &mut ports.gateway },
-    Choice { variable: "ONERING_ADMIN_PORT", default: 8002, field: |ports| &mut ports.admin },
-    Choice { variable: "ONERING_MONITORING_PORT", default: 8003, field: |ports| &mut ports.monitoring },
-    Choice { variable: "ONERING_WORKER_PORT", default: 8004, field: |ports| &mut ports.worker },
-    Choice { variable: "ONERING_PRODUCT_PORT", default: 8090, field: |ports| &mut ports.product },
-    Choice { variable: "ONERING_POSTGRES_PORT", default: 8432, field: |ports| &mut ports.postgres },
-    Choice { variable: "ONERING_REDIS_PORT", default: 8379, field: |ports| &mut ports.redis },
+    Choice { variable: "ONERING_FRONT_DOOR_PORT", default: 8000, of: |ports| ports.front_door },
+    Choice { variable: "ONERING_GATEWAY_PORT", default: 8001, of: |ports| ports.gateway },
+    Choice { variable: "ONERING_ADMIN_PORT", default: 8002, of: |ports| ports.admin },
+    Choice { variable: "ONERING_MONITORING_PORT", default: 8003, of: |ports| ports.monitoring },
+    Choice { variable: "ONERING_WORKER_PORT", default: 8004, of: |ports| ports.worker },
+    Choice { variable: "ONERING_PRODUCT_PORT", default: 8090, of: |ports| ports.product },
+    Choice { variable: "ONERING_POSTGRES_PORT", default: 8432, of: |ports| ports.postgres },
+    Choice { variable: "ONERING_REDIS_PORT", default: 8379, of: |ports| ports.redis },
 ];
 
 /// Every variable that chooses a port, for the services' environment to leave out.
@@ -42,49 +42,83 @@ pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
 }
 
 impl Ports {
-    /// Takes the ports from the environment, or their defaults.
+    /// The ports the environment chooses, or their defaults.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        let mut ports = Self { front_door: 0, gateway: 0, admin: 0, monitoring: 0, worker: 0, product: 0, postgres: 0, redis: 0 };
-        for choice in &CHOICES {
-            *(choice.field)(&mut ports) = match std::env::var(choice.variable) {
-                Err(_) => choice.default,
-                Ok(text) => match text.parse() {
-                    Ok(port) if port > 0 => port,
-                    _ => bail!("{}: {text:?} is not a port; give a number from 1 to 65535", choice.variable),
-                },
-            };
-        }
-        Ok(ports)
+        Self::chosen_by(|variable| std::env::var(variable).ok().filter(|text| !text.is_empty()))
     }
 
-    /// Fails when a port is taken, and says by which variable another can be chosen.
-    pub(crate) fn require_free(&mut self, skip: &[u16]) -> anyhow::Result<()> {
+    /// The ports when nothing is chosen.
+    #[cfg(test)]
+    pub(crate) fn standard() -> Self {
+        Self::chosen_by(|_| None).unwrap()
+    }
+
+    /// Ports that are free now, for a stack beside others. They are taken from below those that systems give to outgoing
+    /// connections, so that none of these takes one before its process starts.
+    pub(crate) fn free() -> anyhow::Result<Self> {
+        const FIRST: u16 = 10_000;
+        const LAST: u16 = 17_999;
+        // Where to begin differs between processes, so that two that look at the same time find different ones.
+        let first = FIRST + u16::try_from(std::process::id() * 16 % u32::from(LAST - FIRST))?;
+        let free: Vec<u16> =
+            (first..=LAST).chain(FIRST..first).filter(|port| is_free(*port)).take(CHOICES.len()).collect();
+        let Ok(free) = free.try_into() else { bail!("there are not {} free ports on 127.0.0.1", CHOICES.len()) };
+        Ok(Self::of(free))
+    }
+
+    fn chosen_by(value: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let mut chosen = [0; CHOICES.len()];
+        for (port, choice) in chosen.iter_mut().zip(&CHOICES) {
+            *port = match value(choice.variable).map(|text| (text.parse(), text)) {
+                None => choice.default,
+                Some((Ok(port), _)) if port > 0 => port,
+                Some((_, text)) => bail!("{}: {text:?} is not a port; give a number from 1 to 65535", choice.variable),
+            };
+        }
+        Ok(Self::of(chosen))
+    }
+
+    /// In the order of [`CHOICES`].
+    const fn of(
+        [front_door, gateway, admin, monitoring, worker, product, postgres, redis]: [u16; CHOICES.len()],
+    ) -> Self {
+        Self { front_door, gateway, admin, monitoring, worker, product, postgres, redis }
+    }
+
+    /// Fails when a port is taken, or wanted twice, and says by which variable another can be chosen. The ports of stores
+    /// that others run do not matter.
+    pub(crate) fn require_free(&self, own_postgres: bool, own_redis: bool) -> anyhow::Result<()> {
+        let mut wanted: Vec<(u16, &str)> = Vec::new();
         for choice in &CHOICES {
-            let port = *(choice.field)(self);
-            if !skip.contains(&port) && !is_free(port) {
-                bail!("port {port} on 127.0.0.1 is taken; free it, or choose another with {}=<port>", choice.variable);
+            let unused = choice.variable == "ONERING_POSTGRES_PORT" && !own_postgres
+                || choice.variable == "ONERING_REDIS_PORT" && !own_redis;
+            if unused {
+                continue;
             }
+            let (port, variable) = ((choice.of)(self), choice.variable);
+            if let Some((_, other)) = wanted.iter().find(|(other, _)| *other == port) {
+                bail!("port {port} is wanted twice; choose another with {variable}=<port> or {other}=<port>");
+            }
+            if !is_free(port) {
+                bail!("port {port} on 127.0.0.1 is taken; free it, or choose another with {variable}=<port>");
+            }
+            wanted.push((port, variable));
         }
         Ok(())
     }
 
     fn uses(&self, port: u16) -> bool {
-        [
-            self.front_door,
-            self.gateway,
-            self.admin,
-            self.monitoring,
-            self.worker,
-            self.product,
-            self.postgres,
-            self.redis,
-        ]
-        .contains(&port)
+        CHOICES.iter().any(|choice| (choice.of)(self) == port)
     }
 
     /// The next free ports for further replicas, above the worker's.
-    pub(crate) fn extra(&self, count: usize) -> Vec<u16> {
-        (self.worker.saturating_add(1)..u16::MAX).filter(|port| !self.uses(*port) && is_free(*port)).take(count).collect()
+    pub(crate) fn extra(&self, count: usize) -> anyhow::Result<Vec<u16>> {
+        let above = self.worker.saturating_add(1)..u16::MAX;
+        let ports: Vec<u16> = above.filter(|port| !self.uses(*port) && is_free(*port)).take(count).collect();
+        if ports.len() < count {
+            bail!("there are not {count} free ports above {}; choose a lower ONERING_WORKER_PORT=<port>", self.worker);
+        }
+        Ok(ports)
     }
 }
 
@@ -96,30 +130,42 @@ fn is_free(port: u16) -> bool {
 mod tests {
     use super::*;
 
-    fn distinct() -> Ports {
-        let mut ports = Ports { front_door: 0, gateway: 0, admin: 0, monitoring: 0, worker: 0, product: 0, postgres: 0, redis: 0 };
-        for choice in &CHOICES {
-            *(choice.field)(&mut ports) = choice.default;
-        }
-        ports
-    }
-
     #[test]
     fn a_taken_port_is_named_with_its_variable() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut ports = distinct();
-        ports.admin = taken.local_addr().unwrap().port();
-        let others: Vec<u16> = CHOICES.iter().map(|choice| choice.default).collect();
-        let error = ports.require_free(&others).unwrap_err().to_string();
-        assert!(error.contains("ONERING_ADMIN_PORT") && error.contains(&ports.admin.to_string()), "{error}");
+        let mut ports = Ports::free().unwrap();
+        ports.redis = taken.local_addr().unwrap().port();
+        let error = ports.require_free(true, true).unwrap_err().to_string();
+        assert!(error.contains("ONERING_REDIS_PORT") && error.contains(&ports.redis.to_string()), "{error}");
+        ports.require_free(true, false).unwrap();
+    }
+
+    #[test]
+    fn a_port_wanted_twice_is_named_with_both_variables() {
+        let mut ports = Ports::free().unwrap();
+        ports.admin = ports.gateway;
+        let error = ports.require_free(true, true).unwrap_err().to_string();
+        assert!(error.contains("ONERING_GATEWAY_PORT") && error.contains("ONERING_ADMIN_PORT"), "{error}");
+    }
+
+    #[test]
+    fn ports_are_chosen_by_variables() {
+        let given = |text: &'static str| move |name: &str| (name == "ONERING_ADMIN_PORT").then(|| text.to_owned());
+        assert_eq!(Ports::chosen_by(given("9002")).unwrap(), Ports { admin: 9002, ..Ports::standard() });
+        for wrong in ["0", "65536", "http", "-1"] {
+            let error = Ports::chosen_by(given(wrong)).unwrap_err().to_string();
+            assert!(error.contains("ONERING_ADMIN_PORT") && error.contains(wrong), "{error}");
+        }
     }
 
     #[test]
     fn extra_ports_avoid_those_of_the_stack() {
-        let mut ports = distinct();
+        let mut ports = Ports::standard();
         ports.product = ports.worker + 1;
-        let extra = ports.extra(3);
+        let extra = ports.extra(3).unwrap();
         assert_eq!(extra.len(), 3);
         assert!(extra.iter().all(|port| !ports.uses(*port)));
+        ports.worker = u16::MAX - 1;
+        assert!(ports.extra(1).is_err());
     }
 }

@@ -3,60 +3,88 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use serde::Serialize;
 use serde_json::json;
+use tokio::net::TcpStream;
 
-use super::config::StackConfig;
+use super::config::{NOT_STARTED, StackConfig};
 use super::folder::RunFolder;
-use super::supervisor;
+use super::records::ProcessRecords;
+use super::{plan, stores};
 use crate::args::Status;
 use crate::output;
 
-/// One line of the answer.
+/// How long a process may take to say that it is ready.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// One process and how it is.
+#[derive(Debug, Serialize)]
 pub(crate) struct ProcessState {
     pub(crate) name: String,
     pub(crate) url: String,
+    /// Null while it does not run.
     pub(crate) pid: Option<i32>,
+    /// It answers that it can do its work.
     pub(crate) ready: bool,
 }
 
+/// Prints the state of the dev stack of this folder; success when everything is ready.
 pub(crate) async fn status(options: &Status) -> anyhow::Result<ExitCode> {
-    let folder = RunFolder::open()?;
+    let folder = RunFolder::find()?.context(NOT_STARTED)?;
     let states = states(&folder, &StackConfig::read(&folder)?).await?;
     if options.json {
-        let processes: Vec<_> = states
-            .iter()
-            .map(|state| json!({ "name": state.name, "url": state.url, "pid": state.pid, "ready": state.ready }))
-            .collect();
-        output::json(&json!({ "processes": processes }));
+        output::json(&json!({ "processes": states }));
     } else {
-        let rows: Vec<Vec<String>> = states
-            .iter()
-            .map(|state| {
-                let pid = state.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-                vec![state.name.clone(), pid, if state.ready { "ready" } else { "not ready" }.to_owned(), state.url.clone()]
-            })
-            .collect();
+        let rows: Vec<Vec<String>> = states.iter().map(row).collect();
         output::table(&["process", "pid", "state", "address"], &rows);
     }
     Ok(if states.iter().all(|state| state.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The state of every process of the stack.
-pub(crate) async fn states(folder: &RunFolder, config: &StackConfig) -> anyhow::Result<Vec<ProcessState>> {
-    let client =
-        reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).timeout(Duration::from_secs(3)).build()?;
-    let mut states = Vec::new();
-    for (name, url) in supervisor::addresses(config, folder)? {
-        let pid = folder.live_pid(&name);
-        let ready = match url.strip_prefix("http://") {
-            Some(_) => pid.is_some() && answers_ready(&client, &url).await,
-            None => pid.is_some(),
-        };
-        states.push(ProcessState { name, url, pid, ready });
-    }
-    Ok(states)
+fn row(state: &ProcessState) -> Vec<String> {
+    let word = match (state.ready, state.pid) {
+        (true, _) => "ready",
+        (false, Some(_)) => "not ready",
+        (false, None) => "not running",
+    };
+    let pid = state.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    vec![state.name.clone(), pid, word.to_owned(), state.url.clone()]
 }
 
-async fn answers_ready(client: &reqwest::Client, url: &str) -> bool {
-    client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
+/// The state of every process of a stack, the stores first where they are its own.
+pub(crate) async fn states(folder: &RunFolder, config: &StackConfig) -> anyhow::Result<Vec<ProcessState>> {
+    let mut addresses = Vec::new();
+    if config.own_postgres {
+        addresses.push((stores::POSTGRES.to_owned(), format!("postgres://127.0.0.1:{}", config.ports.postgres)));
+    }
+    if config.own_redis {
+        addresses.push((stores::REDIS.to_owned(), format!("redis://127.0.0.1:{}", config.ports.redis)));
+    }
+    addresses.extend(plan::members(config).into_iter().map(|member| (member.name.clone(), member.url())));
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let records = ProcessRecords::of(folder);
+    let look = |(name, url): (String, String)| {
+        let (records, client) = (&records, &client);
+        async move {
+            let pid = records.live(&name);
+            let ready = pid.is_some() && is_ready(client, &url).await;
+            ProcessState { name, url, pid: pid.map(|pid| pid.as_raw_nonzero().get()), ready }
+        }
+    };
+    Ok(join_all(addresses.into_iter().map(look)).await)
+}
+
+/// Services say themselves whether they are ready; a store that takes connections is.
+async fn is_ready(client: &reqwest::Client, url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("http", _)) => {
+            client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
+        }
+        Some((_, address)) => {
+            matches!(tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_)))
+        }
+        None => false,
+    }
 }

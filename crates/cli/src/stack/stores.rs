@@ -1,18 +1,25 @@
 //! The stack's own Postgres and Redis, unless the environment names others.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use onering_dev_servers::{Postgres, PostgresOptions, Redis, RedisOptions};
-use serde::{Deserialize, Serialize};
+use onering_dev_servers::{Postgres, PostgresOptions, Redis, RedisOptions, ServerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::StackConfig;
 use super::folder::RunFolder;
 use super::plan::Stores;
+use super::records::ProcessRecords;
 use super::supervisor::say;
+
+/// Name of Postgres' pid file and log.
+pub(super) const POSTGRES: &str = "postgres";
+/// Name of Redis' pid file and log.
+pub(super) const REDIS: &str = "redis";
 
 /// How often a store is asked whether it still runs.
 const CHECK: Duration = Duration::from_millis(100);
@@ -21,116 +28,173 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where the install script unpacks servers when it may not install packages.
 const TOOLS: &str = ".tools";
 
-/// The addresses as the supervisor left them for the other commands.
-#[derive(Serialize, Deserialize)]
-struct Addresses {
-    database_url: String,
-    redis_url: String,
-}
-
-/// Where the running stack's stores are.
+/// Where the stores of a stack are, as its supervisor left it for the other commands.
 pub(crate) fn addresses(folder: &RunFolder) -> anyhow::Result<Stores> {
     let path = folder.stores();
     let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let addresses: Addresses = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-    Ok(Stores { database_url: addresses.database_url, redis_url: addresses.redis_url })
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged; run `onering up` again", path.display()))
 }
 
-/// Starts the stores, keeps them running until told to stop, and says where they are.
-pub(crate) async fn start(
-    folder: &RunFolder,
-    config: &StackConfig,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> anyhow::Result<Stores> {
-    let database_url = if config.own_postgres {
-        let options = PostgresOptions::durable(folder.path().join("postgres"))
-            .port(config.ports.postgres)
-            .setting("max_connections", "300")
-            .setting("shared_buffers", "256MB")
-            .tools(TOOLS);
-        let postgres = Postgres::start(options).await?;
-        if let Some(notice) = postgres.notice() {
-            say(notice);
-        }
-        let url = postgres.url("postgres");
-        write_pid(folder, "postgres", postgres.pid());
-        link_log(folder, "postgres", &postgres.log_path());
-        tasks.spawn(keep_postgres(folder.clone(), postgres, stop.clone()));
-        url
-    } else {
-        std::env::var("DATABASE_URL").context("DATABASE_URL was given to `up` and must be given again")?
-    };
-    let redis_url = if config.own_redis {
-        let options = RedisOptions::durable(folder.path().join("redis")).port(config.ports.redis).tools(TOOLS);
-        let redis = Redis::start(options).await?;
-        let url = redis.url();
-        write_pid(folder, "redis", redis.pid());
-        link_log(folder, "redis", &redis.log_path());
-        tasks.spawn(keep_redis(folder.clone(), redis, stop.clone()));
-        url
-    } else {
-        std::env::var("REDIS_URL").context("REDIS_URL was given to `up` and must be given again")?
-    };
-    let addresses = Addresses { database_url: database_url.clone(), redis_url: redis_url.clone() };
-    RunFolder::write_private(&folder.stores(), &serde_json::to_string(&addresses)?)?;
-    Ok(Stores { database_url, redis_url })
+/// The stores of a running stack.
+pub(super) struct RunningStores {
+    addresses: Stores,
+    stop: CancellationToken,
+    kept: TaskTracker,
 }
 
-async fn keep_postgres(folder: RunFolder, mut postgres: Postgres, stop: CancellationToken) {
-    while wait(CHECK, &stop).await {
-        if let Some(status) = postgres.exited() {
-            say(&format!("postgres ended ({status}); starting it again"));
-            while let Err(error) = postgres.restart().await {
-                say(&format!("postgres could not be started again: {error}"));
-                if !wait(PAUSE, &stop).await {
-                    return;
-                }
+impl RunningStores {
+    /// Starts the stores, keeps them running until [`Self::stop`], and writes down where they are. With `passing` their data
+    /// goes with them.
+    pub(super) async fn start(folder: &RunFolder, config: &StackConfig, passing: bool) -> anyhow::Result<Self> {
+        let addresses = Stores { database_url: String::new(), redis_url: String::new() };
+        let mut stores = Self { addresses, stop: CancellationToken::new(), kept: TaskTracker::new() };
+        match stores.start_each(folder, config, passing).await {
+            Ok(()) => Ok(stores),
+            Err(error) => {
+                stores.stop().await;
+                Err(error)
             }
-            write_pid(&folder, "postgres", postgres.pid());
         }
     }
-    postgres.stop().await;
-    fs::remove_file(folder.pid_file("postgres")).ok();
-}
 
-async fn keep_redis(folder: RunFolder, mut redis: Redis, stop: CancellationToken) {
-    while wait(CHECK, &stop).await {
-        if let Some(status) = redis.exited() {
-            say(&format!("redis ended ({status}); starting it again"));
-            while let Err(error) = redis.restart().await {
-                say(&format!("redis could not be started again: {error}"));
-                if !wait(PAUSE, &stop).await {
-                    return;
-                }
+    /// Where they are.
+    pub(super) const fn addresses(&self) -> &Stores {
+        &self.addresses
+    }
+
+    /// Stops those that are ours.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        self.kept.close();
+        self.kept.wait().await;
+    }
+
+    async fn start_each(&mut self, folder: &RunFolder, config: &StackConfig, passing: bool) -> anyhow::Result<()> {
+        self.addresses.database_url = if config.own_postgres {
+            let options = PostgresOptions::durable(folder.path().join("postgres"))
+                .port(config.ports.postgres)
+                .setting("max_connections", "300")
+                .setting("shared_buffers", "256MB")
+                .tools(tools());
+            let postgres = Postgres::start(options).await?;
+            if let Some(notice) = postgres.notice() {
+                say(notice);
             }
-            write_pid(&folder, "redis", redis.pid());
+            let url = postgres.url("postgres");
+            self.keep(folder, Store::Postgres(postgres), passing)?;
+            url
+        } else {
+            std::env::var("DATABASE_URL").context("DATABASE_URL was given to `up` and must be given again")?
+        };
+        self.addresses.redis_url = if config.own_redis {
+            let options = RedisOptions::durable(folder.path().join("redis")).port(config.ports.redis).tools(tools());
+            let redis = Redis::start(options).await?;
+            let url = redis.url();
+            self.keep(folder, Store::Redis(redis), passing)?;
+            url
+        } else {
+            std::env::var("REDIS_URL").context("REDIS_URL was given to `up` and must be given again")?
+        };
+        RunFolder::write_private(&folder.stores(), &serde_json::to_string(&self.addresses)?)
+    }
+
+    fn keep(&self, folder: &RunFolder, store: Store, passing: bool) -> anyhow::Result<()> {
+        let records = ProcessRecords::of(folder);
+        store.record(&records)?;
+        link_log(folder, &store)?;
+        self.kept.spawn(keep(store, records, passing, self.stop.clone()));
+        Ok(())
+    }
+}
+
+/// One of the two.
+enum Store {
+    Postgres(Postgres),
+    Redis(Redis),
+}
+
+impl Store {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => POSTGRES,
+            Self::Redis(_) => REDIS,
         }
     }
-    redis.stop().await;
-    fs::remove_file(folder.pid_file("redis")).ok();
-}
 
-/// Waits; false when told to stop.
-async fn wait(pause: Duration, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(pause) => true,
-        () = stop.cancelled() => false,
+    fn log_path(&self) -> PathBuf {
+        match self {
+            Self::Postgres(postgres) => postgres.log_path(),
+            Self::Redis(redis) => redis.log_path(),
+        }
+    }
+
+    /// How it ended, if it has ended by itself.
+    fn exited(&mut self) -> Option<ExitStatus> {
+        match self {
+            Self::Postgres(postgres) => postgres.exited(),
+            Self::Redis(redis) => redis.exited(),
+        }
+    }
+
+    async fn restart(&mut self) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(postgres) => postgres.restart().await,
+            Self::Redis(redis) => redis.restart().await,
+        }
+    }
+
+    /// Ends it, with its data when that was for one use.
+    async fn end(self, passing: bool) {
+        match self {
+            // Its data may lie outside of the folder that is removed later.
+            Self::Postgres(postgres) if passing => postgres.destroy(),
+            Self::Postgres(mut postgres) => postgres.stop().await,
+            Self::Redis(mut redis) => redis.stop().await,
+        }
+    }
+
+    fn record(&self, records: &ProcessRecords) -> anyhow::Result<()> {
+        let pid = match self {
+            Self::Postgres(postgres) => postgres.pid(),
+            Self::Redis(redis) => redis.pid(),
+        };
+        pid.map_or(Ok(()), |pid| records.write(self.name(), pid))
     }
 }
 
-fn write_pid(folder: &RunFolder, store: &str, pid: Option<u32>) {
-    let Some(pid) = pid else { return };
-    if let Err(error) = fs::write(folder.pid_file(store), pid.to_string()) {
-        say(&format!("the pid file of {store} cannot be written: {error}"));
+/// Starts a store again whenever it ends, until told to stop; then ends it.
+async fn keep(mut store: Store, records: ProcessRecords, passing: bool, stop: CancellationToken) {
+    let name = store.name();
+    while stop.run_until_cancelled(tokio::time::sleep(CHECK)).await.is_some() {
+        let Some(status) = store.exited() else { continue };
+        say(&format!("{name} ended ({status}); starting it again"));
+        while let Err(error) = store.restart().await {
+            say(&format!("{name} could not be started again: {error}"));
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                break;
+            }
+        }
+        match store.record(&records) {
+            Ok(()) => say(&format!("{name} started again (pid {})", records.last(name).unwrap_or_default())),
+            Err(error) => say(&format!("{error:#}")),
+        }
     }
+    store.end(passing).await;
+    records.remove(name);
 }
 
 /// Makes a store's log reachable beside those of the services.
-fn link_log(folder: &RunFolder, store: &str, log: &std::path::Path) {
-    let link = folder.log(store);
+fn link_log(folder: &RunFolder, store: &Store) -> anyhow::Result<()> {
+    let link = folder.log(store.name());
+    // Absent at the first start.
     fs::remove_file(&link).ok();
-    if let Err(error) = std::os::unix::fs::symlink(log, &link) {
-        say(&format!("{} cannot be linked: {error}", link.display()));
-    }
+    std::os::unix::fs::symlink(store.log_path(), &link).with_context(|| format!("{} cannot be made", link.display()))
+}
+
+/// The folder of unpacked servers: beneath the current directory, else that of the checkout this program was built in
+/// (`<checkout>/target/<profile>/onering`).
+fn tools() -> PathBuf {
+    let here = Path::new(TOOLS);
+    let of_checkout = || Some(std::env::current_exe().ok()?.ancestors().nth(3)?.join(TOOLS));
+    if here.is_dir() { here.to_owned() } else { of_checkout().unwrap_or_else(|| here.to_owned()) }
 }

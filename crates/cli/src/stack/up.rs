@@ -1,77 +1,68 @@
 //! `onering up`: from nothing to a stack that has shown it works.
 
-use std::fs;
-use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use onering_keys::AdminToken;
-
+use super::admin_key::admin_key;
 use super::config::StackConfig;
-use super::folder::{RunFolder, is_alive};
+use super::dev_env::DevEnv;
+use super::folder::RunFolder;
+use super::launch::{Lifetime, lay_out, start_supervisor, wait_until_ready};
 use super::ports::Ports;
-use super::{admin_key, down, plan, status, stores, supervisor};
-use crate::args::{Smoke, Up};
+use super::{down, status, stores};
+use crate::args::{OperatorAccess, Smoke, Up};
 use crate::smoke;
 
-/// From starting the supervisor to every process being ready; the first start makes a database cluster.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The switches of the dev stack: everything on, canary-only off.
-const SWITCHES: [(&str, &str); 4] = [
-    ("ONERING_EXTERNAL_API_ENABLED", "1"),
-    ("ONERING_EXTERNAL_API_CANARY_ONLY", "0"),
-    ("ONERING_WEBHOOKS_ENABLED", "1"),
-    ("ONERING_WEBHOOKS_DELIVERY_ENABLED", "1"),
-];
-
+/// Starts the dev stack of this folder, anew when it runs, and checks it.
 pub(crate) async fn up(options: Up) -> anyhow::Result<ExitCode> {
-    let folder = RunFolder::open()?;
-    if down::stop(&folder).await? {
-        println!("restarting the stack that was running");
+    let folder = RunFolder::create()?;
+    let stopped = down::stop(&folder).await?;
+    if let Some(line) = stopped.about_orphans() {
+        println!("{line}");
     }
-    let config = configure(&options)?;
-    config.write(&folder)?;
-    write_flags(&folder)?;
-    fs::write(folder.routes(), plan::route_table(config.ports.product))?;
-
-    start_supervisor(&folder)?;
-    wait_until_ready(&folder, &config).await?;
+    if stopped.stack {
+        println!("the stack that was running is started anew");
+    }
+    let config = configure(&options, &folder)?;
+    for switch in lay_out(&folder, &config)? {
+        println!("note: {switch}");
+    }
+    println!("starting; logs are in {}", folder.logs().display());
+    let mut supervisor = start_supervisor(&folder, Lifetime::Lasting)?;
+    if let Err(error) = wait_until_ready(&folder, &config, &mut supervisor, |line| println!("  {line}")).await {
+        // Half a stack is of no use, and would be started again and again.
+        down::stop(&folder).await?;
+        return Err(error.context("the stack did not start, and nothing of it is left running"));
+    }
 
     let stores = stores::addresses(&folder)?;
-    let admin_key = admin_key::ensure(&folder, &stores.database_url).await?;
+    let dev_stack = DevEnv::read(&folder).admin_key();
+    let admin_key = admin_key(&stores.database_url, dev_stack.as_deref()).await?;
     let base_url = format!("http://127.0.0.1:{}", config.ports.front_door);
-    write_dev_env(&folder, &base_url, &stores, &admin_key)?;
+    // Where the switches are for the services, which may be elsewhere when `up` was told so.
+    let flags =
+        std::env::var_os("ONERING_FLAGS_DIR").filter(|path| !path.is_empty()).map_or(folder.flags(), PathBuf::from);
+    DevEnv::new(&base_url, &admin_key, &stores, &flags).write(&folder)?;
 
     let mut code = ExitCode::SUCCESS;
     if !options.no_smoke {
-        let smoke = Smoke {
-            backend_url: base_url.parse()?,
-            admin_key: admin_key.expose().to_owned(),
-            webhook_sink: None,
-            bail: false,
-            json: false,
-        };
-        code = smoke::run(smoke).await?;
+        let access =
+            OperatorAccess { backend_url: Some(base_url.parse()?), admin_key: Some(admin_key.expose().to_owned()) };
+        code = smoke::run(Smoke { access, webhook_sink: None, bail: false, json: false }).await?;
     }
     print_addresses(&folder, &config, &base_url).await?;
     Ok(code)
 }
 
-fn configure(options: &Up) -> anyhow::Result<StackConfig> {
-    let mut ports = Ports::from_environment()?;
-    let own_postgres = std::env::var_os("DATABASE_URL").is_none();
-    let own_redis = std::env::var_os("REDIS_URL").is_none();
-    let mut unused = Vec::new();
-    if !own_postgres {
-        unused.push(ports.postgres);
-    }
-    if !own_redis {
-        unused.push(ports.redis);
-    }
-    ports.require_free(&unused)?;
-    let replicas = options.gateways + options.workers + options.admins + options.monitorings;
-    let extra_ports = ports.extra(usize::from(replicas.saturating_sub(4)));
+fn configure(options: &Up, folder: &RunFolder) -> anyhow::Result<StackConfig> {
+    let ports = Ports::from_environment()?;
+    let own = own_stores(folder);
+    let own_postgres = is_own("DATABASE_URL", own.postgres.as_deref());
+    let own_redis = is_own("REDIS_URL", own.redis.as_deref());
+    ports.require_free(own_postgres, own_redis)?;
+    let further =
+        [options.gateways, options.workers, options.admins, options.monitorings].map(|count| usize::from(count) - 1);
+    let extra_ports = ports.extra(further.iter().sum())?;
     Ok(StackConfig {
         gateways: options.gateways,
         workers: options.workers,
@@ -84,74 +75,29 @@ fn configure(options: &Up) -> anyhow::Result<StackConfig> {
     })
 }
 
-/// Writes the switches that are not there yet and names those that an earlier run left in another position.
-pub(crate) fn write_flags(folder: &RunFolder) -> anyhow::Result<()> {
-    for (name, value) in SWITCHES {
-        let path = folder.flags().join(name);
-        match fs::read_to_string(&path) {
-            Ok(found) if found.trim() == value => {}
-            Ok(found) => println!("note: {name} is {} in {}", found.trim(), folder.flags().display()),
-            Err(_) => fs::write(&path, value).with_context(|| path.display().to_string())?,
-        }
-    }
-    Ok(())
+/// Where this folder's own stores were at the last start.
+struct OwnStores {
+    postgres: Option<String>,
+    redis: Option<String>,
 }
 
-fn start_supervisor(folder: &RunFolder) -> anyhow::Result<()> {
-    fs::remove_file(folder.started()).ok();
-    let path = folder.log(supervisor::NAME);
-    let log = fs::File::create(&path).with_context(|| path.display().to_string())?;
-    let child = std::process::Command::new(std::env::current_exe()?)
-        .arg("supervise")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("the supervisor cannot be started")?;
-    fs::write(folder.pid_file(supervisor::NAME), child.id().to_string())?;
-    Ok(())
-}
-
-async fn wait_until_ready(folder: &RunFolder, config: &StackConfig) -> anyhow::Result<()> {
-    let ready = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let Some(pid) = folder.live_pid(supervisor::NAME) else {
-                bail!("the supervisor ended:\n{}", tail(folder, supervisor::NAME));
-            };
-            if folder.started().exists() && status::states(folder, config).await?.iter().all(|state| state.ready) && is_alive(pid) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    match ready.await {
-        Ok(result) => result,
-        Err(_) => {
-            let mut message = format!("not everything was ready within {} s", PATIENCE.as_secs());
-            for state in status::states(folder, config).await?.iter().filter(|state| !state.ready) {
-                message.push_str(&format!("\n--- {} ({})\n{}", state.name, state.url, tail(folder, &state.name)));
-            }
-            bail!(message)
-        }
+fn own_stores(folder: &RunFolder) -> OwnStores {
+    let (Ok(config), Ok(stores)) = (StackConfig::read(folder), stores::addresses(folder)) else {
+        return OwnStores { postgres: None, redis: None };
+    };
+    OwnStores {
+        postgres: config.own_postgres.then_some(stores.database_url),
+        redis: config.own_redis.then_some(stores.redis_url),
     }
 }
 
-/// The last lines of a process's log.
-fn tail(folder: &RunFolder, process: &str) -> String {
-    let text = fs::read_to_string(folder.log(process)).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
-}
-
-fn write_dev_env(folder: &RunFolder, base_url: &str, stores: &plan::Stores, admin_key: &AdminToken) -> anyhow::Result<()> {
-    let text = format!(
-        "ONERING_BASE_URL={base_url}\nONERING_ADMIN_KEY={}\nDATABASE_URL={}\nREDIS_URL={}\nONERING_FLAGS_DIR={}\n",
-        admin_key.expose(),
-        stores.database_url,
-        stores.redis_url,
-        folder.flags().display()
-    );
-    RunFolder::write_private(&folder.dev_env(), &text)
+/// Whether the stack runs this store itself: no other is named. An address that was sourced from `.run/dev.env` names the
+/// stack's own.
+fn is_own(variable: &str, own: Option<&str>) -> bool {
+    match std::env::var(variable) {
+        Ok(given) if !given.is_empty() => Some(given.as_str()) == own,
+        _ => true,
+    }
 }
 
 async fn print_addresses(folder: &RunFolder, config: &StackConfig, base_url: &str) -> anyhow::Result<()> {
@@ -159,7 +105,6 @@ async fn print_addresses(folder: &RunFolder, config: &StackConfig, base_url: &st
     println!("  API documentation  {base_url}/docs");
     println!("  operator API       {base_url}/v1/admin");
     println!("  monitoring         {base_url}/v1/monitoring/webhooks/metrics");
-    println!("  metrics            http://127.0.0.1:{}/metrics (and on every other process)", config.ports.gateway);
     for state in status::states(folder, config).await? {
         println!("  {:<18} {}", state.name, state.url);
     }
