@@ -1,34 +1,30 @@
 //! One attempt: sign, send, judge, hand in the result.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use onering_delivery::{Attempt, JudgePolicy, Rules, Settlement, settle};
+use onering_delivery::{Attempt, JudgePolicy, Rules, settle};
 use onering_signing::{SigningInput, header, sign};
+use onering_telemetry::field;
 use onering_webhook_client::Request;
 
 use crate::context::Context;
 use crate::settling::Finished;
-use crate::work_item::Ready;
-
-/// When a subscription's secrets cannot be opened, its deliveries wait this long; an operator has to act.
-const UNSIGNABLE_PAUSE: Duration = Duration::from_secs(30);
+use crate::work_item::{OPERATOR_PAUSE, Ready};
 
 /// Makes one attempt and hands in its result.
-pub async fn run(context: &Context, ready: Ready) {
+pub(crate) async fn run(context: &Context, ready: Ready) {
     let Ready { item, target } = ready;
     let work = &item.work;
     tracing::info!(
-        delivery_id = %work.delivery_id,
-        event_id = %work.event_id,
-        webhook_id = %work.webhook_id,
-        attempt = work.lease.attempt(),
+        { field::DELIVERY_ID } = %work.delivery_id,
+        { field::EVENT_ID } = %work.event_id,
+        { field::SUBSCRIPTION_ID } = %work.webhook_id,
+        { field::ATTEMPT } = work.lease.attempt(),
         "processing delivery"
     );
     let Some(secrets) = &target.secrets else {
-        let until = context.database_clock.now().plus(UNSIGNABLE_PAUSE);
-        let settlement = Settlement::defer(work, until);
-        return context.settling.submit(Finished::unsent(item, settlement));
+        let due = context.database_clock.now().plus(OPERATOR_PAUSE);
+        return context.settling.submit(Finished::put_off(item, due));
     };
 
     let event_id = work.event_id.to_string();
@@ -41,16 +37,12 @@ pub async fn run(context: &Context, ready: Ready) {
     headers.push((Cow::Borrowed(header::ATTEMPT), work.lease.attempt().to_string()));
     headers.push((Cow::Borrowed(header::EVENT_ID), event_id));
 
-    context.metrics.in_flight.inc();
     let request = Request { url: target.url.clone(), headers, body: item.body.clone(), timeout: target.timeout() };
     let sent = context.client.send(request).await;
-    context.metrics.in_flight.dec();
 
-    let rules = Rules {
-        schedule: &context.schedule,
-        judge: JudgePolicy { retry_client_errors: target.retry_client_errors },
-    };
+    let rules =
+        Rules { schedule: &context.schedule, judge: JudgePolicy { retry_client_errors: target.retry_client_errors } };
     let attempt = Attempt { answer: sent.answer, started_at, duration: sent.took };
     let settlement = settle(work, attempt, &rules, context.database_clock.now(), context.clock.jitter());
-    context.settling.submit(Finished::attempted(item, settlement));
+    context.settling.submit(Finished::new(item, settlement));
 }

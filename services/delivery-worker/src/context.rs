@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use onering_clock::Clock;
-use onering_delivery::{DatabaseTime, RetrySchedule};
+use onering_delivery::RetrySchedule;
 use onering_flags::FlagsHandle;
 use onering_queue::{Announcer, DeliveryStream};
 use onering_store::Pool;
@@ -16,49 +15,57 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database_clock::DatabaseClock;
 use crate::metrics::WorkerMetrics;
+use crate::recovery::Recovery;
 use crate::settling::Settling;
 use crate::subscription_cache::SubscriptionCache;
+use crate::tally::Tally;
 
 /// The worker's shared parts and settings.
-pub struct Context {
+pub(crate) struct Context {
     /// This worker's name, in attempt logs and statistics.
-    pub instance: String,
+    pub(crate) instance: String,
     /// The worker's own clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The database's clock, which alone judges leases.
-    pub database_clock: DatabaseClock,
+    pub(crate) database_clock: DatabaseClock,
     /// The switches.
-    pub flags: FlagsHandle,
+    pub(crate) flags: FlagsHandle,
     /// Connections to Postgres.
-    pub pool: Pool,
+    pub(crate) pool: Pool,
     /// The stream, for acknowledging.
-    pub stream: DeliveryStream,
+    pub(crate) stream: DeliveryStream,
     /// Tells other processes of changes.
-    pub announcer: Announcer,
+    pub(crate) announcer: Announcer,
     /// Subscriptions by id.
-    pub subscriptions: SubscriptionCache,
+    pub(crate) subscriptions: SubscriptionCache,
     /// Sends requests.
-    pub client: WebhookClient,
+    pub(crate) client: WebhookClient,
     /// When to try again.
-    pub schedule: RetrySchedule,
+    pub(crate) schedule: RetrySchedule,
     /// How long a lease lasts.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
     /// Attempts under way at once.
-    pub max_in_flight: usize,
-    /// Places for items in this worker's hands, from arrival to acknowledgement: the bound on its memory.
-    pub places: Arc<Semaphore>,
+    pub(crate) max_in_flight: usize,
+    /// Places for items from the stream, from arrival to acknowledgement.
+    pub(crate) stream_places: Arc<Semaphore>,
+    /// Places for items from the sweep. Of its own, because a reader that waits for the stream keeps places taken.
+    pub(crate) sweep_places: Arc<Semaphore>,
     /// Items taken up and done with.
-    pub tally: Tally,
+    pub(crate) tally: Tally,
     /// Where results go.
-    pub settling: Settling,
-    /// Wakes the sweep.
-    pub wake_sweep: Notify,
+    pub(crate) settling: Settling,
+    /// Whether leases may have run out unnoticed.
+    pub(crate) recovery: Recovery,
+    /// Wakes the sweep: something may be due.
+    pub(crate) wake_sweep: Notify,
+    /// Wakes the sweep: a reason for holding may be gone.
+    pub(crate) wake_release: Notify,
     /// Counters and gauges.
-    pub metrics: WorkerMetrics,
+    pub(crate) metrics: WorkerMetrics,
     /// Told to stop: takes nothing new.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     /// Out of time: gives up what cannot be written.
-    pub abandon: CancellationToken,
+    pub(crate) abandon: CancellationToken,
 }
 
 impl fmt::Debug for Context {
@@ -67,42 +74,19 @@ impl fmt::Debug for Context {
     }
 }
 
-/// How many items this worker has taken up, and how many it is done with.
-#[derive(Debug, Default)]
-pub struct Tally {
-    taken: AtomicU64,
-    done: AtomicU64,
-    /// The latest time an item was put off to, in microseconds.
-    deferred_until: AtomicI64,
-}
-
-impl Tally {
-    /// Counts an item in.
-    pub fn take(&self) {
-        self.taken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts items out.
-    pub fn finish(&self, count: usize) {
-        self.done.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    /// Notes that an item was put off.
-    pub fn defer(&self, until: DatabaseTime) {
-        self.deferred_until.fetch_max(until.micros(), Ordering::Relaxed);
-    }
-
-    /// Whether what was put off is due by now.
+impl Context {
+    /// Whether deliveries whose lease is over may be taken: not before results that wait for Postgres, here and
+    /// elsewhere, had their turn.
     #[must_use]
-    pub fn deferred_is_due(&self, now: DatabaseTime) -> bool {
-        self.deferred_until.load(Ordering::Relaxed) <= now.micros()
+    pub(crate) fn may_take_over(&self) -> bool {
+        !self.settling.is_behind() && self.recovery.is_over(self.clock.monotonic())
     }
 
-    /// Items in this worker's hands.
-    #[must_use]
-    pub fn held(&self) -> u64 {
-        // Done first: an item counted in between makes the answer too large, never too small.
-        let done = self.done.load(Ordering::Acquire);
-        self.taken.load(Ordering::Acquire).saturating_sub(done)
+    /// Waits, unless the worker stops first.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 }

@@ -10,18 +10,23 @@ use onering_delivery::DatabaseTime;
 use onering_store::{Pool, StoreError, database_clock};
 
 /// How often the clock is measured again; monotonic clocks drift by far less than a millisecond in that time.
-pub const MEASURE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const MEASURE_EVERY: Duration = Duration::from_secs(10);
+
+/// A round trip longer than this says too little: the answer may be wrong by half of it.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// One measurement: at this monotonic instant the database's clock said this.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
     time: DatabaseTime,
+    /// How far the database's time may be off.
+    round_trip: Duration,
 }
 
 /// The database's clock.
 #[derive(Debug)]
-pub struct DatabaseClock {
+pub(crate) struct DatabaseClock {
     clock: Clock,
     reading: RwLock<Reading>,
 }
@@ -31,7 +36,7 @@ impl DatabaseClock {
     ///
     /// # Errors
     /// [`StoreError`] when Postgres does not answer.
-    pub async fn start(clock: Clock, pool: &Pool) -> Result<Self, StoreError> {
+    pub(crate) async fn start(clock: Clock, pool: &Pool) -> Result<Self, StoreError> {
         let reading = measure(&clock, pool).await?;
         Ok(Self { clock, reading: RwLock::new(reading) })
     }
@@ -39,16 +44,23 @@ impl DatabaseClock {
     /// Measures again.
     ///
     /// # Errors
-    /// [`StoreError`] when Postgres does not answer; the last measurement stays in use.
-    pub async fn refresh(&self, pool: &Pool) -> Result<(), StoreError> {
+    /// [`StoreError`] when Postgres does not answer; the last measurement stays in use, as it does after a slow answer.
+    pub(crate) async fn refresh(&self, pool: &Pool) -> Result<(), StoreError> {
         let reading = measure(&self.clock, pool).await?;
-        *self.reading.write().unwrap_or_else(PoisonError::into_inner) = reading;
+        self.learn(reading);
         Ok(())
+    }
+
+    fn learn(&self, reading: Reading) {
+        let mut kept = self.reading.write().unwrap_or_else(PoisonError::into_inner);
+        if reading.round_trip <= LONGEST_ROUND_TRIP.max(kept.round_trip) {
+            *kept = reading;
+        }
     }
 
     /// The database's time now.
     #[must_use]
-    pub fn now(&self) -> DatabaseTime {
+    pub(crate) fn now(&self) -> DatabaseTime {
         let reading = *self.reading.read().unwrap_or_else(PoisonError::into_inner);
         reading.time.plus(self.clock.monotonic().saturating_duration_since(reading.at))
     }
@@ -60,5 +72,29 @@ async fn measure(clock: &Clock, pool: &Pool) -> Result<Reading, StoreError> {
     let asked = clock.monotonic();
     let time = database_clock::read(&mut connection).await?;
     let round_trip = clock.monotonic().saturating_duration_since(asked);
-    Ok(Reading { at: asked + round_trip / 2, time })
+    Ok(Reading { at: asked + round_trip / 2, time, round_trip })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_does_not_replace_a_quick_one() {
+        let clock = Clock::system();
+        let start = DatabaseTime::from_millis(1_763_769_600_000);
+        let reading = |hours: u64, round_trip| {
+            let time = start.plus(Duration::from_secs(hours * 3600));
+            Reading { at: clock.monotonic(), time, round_trip: Duration::from_millis(round_trip) }
+        };
+        let known = DatabaseClock { reading: RwLock::new(reading(0, 3_000)), clock: clock.clone() };
+        let hours = || known.now().since(start).as_secs() / 3600;
+        known.learn(reading(1, 2_000));
+        assert_eq!(hours(), 1, "better than what there was");
+        known.learn(reading(2, 3));
+        known.learn(reading(3, 5_000));
+        assert_eq!(hours(), 2);
+        known.learn(reading(4, 900));
+        assert_eq!(hours(), 4);
+    }
 }

@@ -1,97 +1,66 @@
 //! The dispatcher: one task that owns the lanes and decides what is sent next.
 //!
 //! Items arrive with their subscription; what may not go out is settled at once (held, cancelled, expired, deferred), the
-//! rest waits in its lane for its turn. An item whose lease could end during its request has it renewed first, many in
-//! one statement. Nothing here does I/O: attempts and renewals run in tasks of their own and report back.
+//! rest waits in its lane for its turn. An item whose subscription may have changed while it waited, or whose lease could
+//! end during its request, is prepared first, many in one statement. Nothing here does I/O: attempts and preparations run
+//! in tasks of their own and report back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use onering_delivery::{HeldReason, Settlement};
 use onering_ids::SubscriptionId;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::context::Context;
-use crate::lanes::Lanes;
-use crate::renewal::{self, Renewed};
+use crate::events::{DispatcherHandle, Event, Report};
+use crate::lanes::{Lanes, Overflow};
+use crate::preparation::{Prepared, prepare};
 use crate::settling::Finished;
 use crate::verdict::{Verdict, verdict};
-use crate::work_item::{Item, Ready};
+use crate::work_item::{OPERATOR_PAUSE, Ready};
 
-/// What overflows a lane goes back to Postgres for this long, plus up to four times as much by chance, so that it does not
-/// all come back at once.
-const OVERFLOW_PAUSE: Duration = Duration::from_secs(1);
 /// How often idle lanes are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
-
-/// What the dispatcher is told.
-#[derive(Debug)]
-pub enum Event {
-    /// New items from the stream or the sweep.
-    Arrived(Vec<Ready>),
-    /// An attempt is over and its lane has room again.
-    AttemptOver(SubscriptionId),
-    /// Leases were renewed, or lost.
-    Renewed(Renewed),
-}
-
-/// Where to tell it. The channel is unbounded, but what passes through is not: every item holds one of a fixed number of
-/// places.
-#[derive(Debug, Clone)]
-pub struct DispatcherHandle(UnboundedSender<Event>);
-
-impl DispatcherHandle {
-    /// A channel to a dispatcher to be.
-    #[must_use]
-    pub fn channel() -> (Self, UnboundedReceiver<Event>) {
-        let (sender, receiver) = unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// Tells the dispatcher; after it has ended, nobody needs to know any more.
-    pub fn tell(&self, event: Event) {
-        if self.0.send(event).is_err() {
-            tracing::debug!("the dispatcher has ended");
-        }
-    }
-}
 
 struct Dispatcher {
     context: Arc<Context>,
     handle: DispatcherHandle,
     lanes: Lanes<Ready>,
-    /// Attempts under way, renewals included.
+    /// Attempts under way, preparations included.
     in_flight: usize,
-    /// Taken from their lanes, but to be renewed before they are sent.
-    to_renew: Vec<Ready>,
-    renewing: bool,
+    /// Taken from their lanes, but to be prepared before they are sent.
+    to_prepare: Vec<Ready>,
+    preparing: bool,
     attempts: TaskTracker,
 }
 
 /// Runs until stopped, which comes after intake and sweep have ended; then lets attempts under way finish and gives back
 /// what was not sent.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     handle: DispatcherHandle,
     mut events: UnboundedReceiver<Event>,
     stop: CancellationToken,
 ) {
     let mut dispatcher = Dispatcher {
+        // As many as may be under way: with those a source's places are used up and no more.
+        lanes: Lanes::new(context.max_in_flight),
         context,
         handle,
-        lanes: Lanes::default(),
         in_flight: 0,
-        to_renew: Vec::new(),
-        renewing: false,
+        to_prepare: Vec::new(),
+        preparing: false,
         attempts: TaskTracker::new(),
     };
     let mut switches = dispatcher.context.flags.subscribe();
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         dispatcher.start_attempts();
+        dispatcher.measure();
         let now = dispatcher.context.clock.monotonic();
         let paced = dispatcher.lanes.next_wake(now);
         tokio::select! {
@@ -133,17 +102,47 @@ impl Dispatcher {
                 }
             }
             Event::AttemptOver(subscription) => self.free(subscription),
-            Event::Renewed(Renewed { kept, lost }) => {
-                self.renewing = false;
-                for ready in kept {
-                    self.send(ready);
-                }
-                for ready in lost {
-                    // Somebody else owns the delivery now: only the stale entry is left to acknowledge.
-                    self.free(ready.item.work.webhook_id);
-                    self.context.settling.submit(Finished::stale(ready.item));
+            Event::Prepared(prepared) => {
+                self.preparing = false;
+                self.go_on(prepared);
+            }
+            Event::PreparationLost(subscriptions) => {
+                self.preparing = false;
+                for subscription in subscriptions {
+                    self.free(subscription);
                 }
             }
+        }
+    }
+
+    /// Sends what was prepared and lets go of what was not.
+    fn go_on(&mut self, prepared: Prepared) {
+        let now = self.context.database_clock.now();
+        for ready in [&prepared.lost, &prepared.spoilt, &prepared.unprepared].into_iter().flatten() {
+            self.free(ready.item.work.webhook_id);
+        }
+        self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
+        for ready in prepared.ready {
+            if ready.is_covered(now) {
+                self.send(ready);
+            } else {
+                // The answer took so long that the lease is short again.
+                self.to_prepare.push(ready);
+            }
+        }
+    }
+
+    fn let_go(&self, lost: Vec<Ready>, spoilt: Vec<Ready>, unprepared: Vec<Ready>) {
+        let now = self.context.database_clock.now();
+        for ready in lost {
+            // Somebody else owns the delivery now: only the stale entry is left to acknowledge.
+            self.context.settling.submit(Finished::stale(ready.item));
+        }
+        for ready in spoilt {
+            self.context.settling.submit(Finished::put_off(ready.item, now.plus(OPERATOR_PAUSE)));
+        }
+        for ready in unprepared {
+            self.context.settling.submit(Finished::put_off(ready.item, now));
         }
     }
 
@@ -151,12 +150,13 @@ impl Dispatcher {
     fn admit(&mut self, ready: Ready) {
         let Some(ready) = self.permit(ready) else { return };
         let (subscription, pace) = (ready.item.work.webhook_id, ready.target.pace());
-        if let Err(ready) = self.lanes.offer(subscription, pace, ready) {
-            let spread = OVERFLOW_PAUSE.mul_f64(1.0 + 4.0 * self.context.clock.jitter());
-            let until = self.context.database_clock.now().plus(spread);
+        let now = self.context.clock.monotonic();
+        if let Err(Overflow { item: ready, pause }) = self.lanes.offer(subscription, pace, ready, now) {
+            // Spread by chance as well, so that workers do not all come back at once.
+            let until = self.context.database_clock.now().plus(pause.mul_f64(1.0 + self.context.clock.jitter()));
             self.context.metrics.overflowed.inc();
             self.context.tally.defer(until);
-            self.settle_unsent(ready.item, |item| Settlement::defer(&item.work, until));
+            self.context.settling.submit(Finished::put_off(ready.item, until));
         }
     }
 
@@ -164,49 +164,56 @@ impl Dispatcher {
     fn permit(&self, ready: Ready) -> Option<Ready> {
         let now = self.context.database_clock.now();
         let switches = self.context.flags.current();
-        let settle = match verdict(&ready.item.work, &ready.target, &switches, now) {
+        let work = &ready.item.work;
+        let settlement = match verdict(work, &ready.target, &switches, now) {
             Verdict::Send => return Some(ready),
-            Verdict::Hold(reason) => Settlement::hold(&ready.item.work, reason),
-            Verdict::Cancel => Settlement::cancel(&ready.item.work, now),
-            Verdict::Expire => Settlement::expire(&ready.item.work, now),
+            Verdict::Hold(reason) => Settlement::hold(work, reason),
+            Verdict::Cancel => Settlement::cancel(work, now),
+            Verdict::Expire => Settlement::expire(work, now),
         };
-        self.settle_unsent(ready.item, |_| settle);
+        self.context.settling.submit(Finished::new(ready.item, settlement));
         None
-    }
-
-    fn settle_unsent(&self, item: Item, settlement: impl FnOnce(&Item) -> Settlement) {
-        let settlement = settlement(&item);
-        self.context.settling.submit(Finished::unsent(item, settlement));
     }
 
     /// Starts as many attempts as may be under way.
     fn start_attempts(&mut self) {
         while self.in_flight < self.context.max_in_flight && self.context.flags.current().delivery {
-            let Some(ready) = self.lanes.take(self.context.clock.monotonic()) else { break };
+            let Some(mut ready) = self.lanes.take(self.context.clock.monotonic()) else { break };
             self.in_flight += 1;
-            let now = self.context.database_clock.now();
-            if ready.item.work.lease.covers(ready.target.timeout(), now) {
-                self.send(ready);
-            } else {
-                self.to_renew.push(ready);
+            match self.context.subscriptions.known(ready.item.work.webhook_id) {
+                Some(target) => {
+                    ready.target = target;
+                    if ready.is_covered(self.context.database_clock.now()) {
+                        self.send(ready);
+                    } else {
+                        self.to_prepare.push(ready);
+                    }
+                }
+                None => self.to_prepare.push(ready),
             }
         }
-        if !self.renewing && !self.to_renew.is_empty() {
-            self.renewing = true;
-            let batch = std::mem::take(&mut self.to_renew);
-            let (context, handle) = (Arc::clone(&self.context), self.handle.clone());
-            self.attempts.spawn(async move { handle.tell(Event::Renewed(renewal::renew(&context, batch).await)) });
+        if !self.preparing && !self.to_prepare.is_empty() {
+            self.start_preparing();
         }
+    }
+
+    fn start_preparing(&mut self) {
+        self.preparing = true;
+        let batch = std::mem::take(&mut self.to_prepare);
+        let context = Arc::clone(&self.context);
+        let mut report = Report::preparation(self.handle.clone(), &batch);
+        self.attempts.spawn(async move { report.prepared(prepare(&context, batch).await) });
     }
 
     /// Sends one item whose lease covers the request, unless things have changed while it waited.
     fn send(&mut self, ready: Ready) {
         let subscription = ready.item.work.webhook_id;
         let Some(ready) = self.permit(ready) else { return self.free(subscription) };
-        let (context, handle) = (Arc::clone(&self.context), self.handle.clone());
+        let context = Arc::clone(&self.context);
+        let report = Report::attempt(self.handle.clone(), subscription);
         self.attempts.spawn(async move {
             attempt::run(&context, ready).await;
-            handle.tell(Event::AttemptOver(subscription));
+            drop(report);
         });
     }
 
@@ -215,23 +222,32 @@ impl Dispatcher {
         self.lanes.finished(subscription);
     }
 
+    fn measure(&self) {
+        let metrics = &self.context.metrics;
+        metrics.queued.set_count(self.lanes.queued());
+        metrics.lanes.set_count(self.lanes.count());
+        metrics.in_flight.set_count(self.in_flight);
+    }
+
     /// With delivery switched off, what waits here goes back to Postgres, held, where lists show it.
     fn hold_when_off(&mut self) {
         if self.context.flags.current().delivery {
             return;
         }
-        for ready in self.lanes.drain() {
-            self.settle_unsent(ready.item, |item| Settlement::hold(&item.work, HeldReason::DeliveryOff));
+        for Ready { item, .. } in self.lanes.drain() {
+            let settlement = Settlement::hold(&item.work, HeldReason::DeliveryOff);
+            self.context.settling.submit(Finished::new(item, settlement));
         }
     }
 
-    /// Lets attempts under way finish and gives back, due at once, what was not sent.
+    /// Gives back, due at once, what was not sent, and lets attempts under way finish.
     async fn finish(mut self, mut events: UnboundedReceiver<Event>) {
-        let now = self.context.database_clock.now();
         let mut unsent: Vec<Ready> = self.lanes.drain();
-        unsent.append(&mut self.to_renew);
+        unsent.append(&mut self.to_prepare);
+        self.give_back(unsent);
         self.attempts.close();
-        let mut attempts_over = std::pin::pin!(self.attempts.wait());
+        let attempts = self.attempts.clone();
+        let mut attempts_over = std::pin::pin!(attempts.wait());
         let mut over = false;
         loop {
             let event = if over {
@@ -246,19 +262,20 @@ impl Dispatcher {
                 }
             };
             match event {
-                Some(Event::Arrived(arrived)) => unsent.extend(arrived),
-                Some(Event::Renewed(Renewed { kept, lost })) => {
-                    unsent.extend(kept);
-                    for ready in lost {
-                        self.context.settling.submit(Finished::stale(ready.item));
-                    }
+                Some(Event::Arrived(arrived)) => self.give_back(arrived),
+                Some(Event::Prepared(prepared)) => {
+                    self.give_back(prepared.ready);
+                    self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
                 }
-                Some(Event::AttemptOver(_)) => {}
+                Some(Event::PreparationLost(_)) => {}
+                Some(Event::AttemptOver(subscription)) => self.free(subscription),
                 None => break,
             }
+            self.measure();
         }
-        for ready in unsent {
-            self.context.settling.submit(Finished::unsent_at(ready.item, now));
-        }
+    }
+
+    fn give_back(&self, unsent: Vec<Ready>) {
+        self.let_go(Vec::new(), Vec::new(), unsent);
     }
 }

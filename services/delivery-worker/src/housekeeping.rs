@@ -1,54 +1,94 @@
-//! Housekeeping by one worker at a time: partitions for the days to come, retention, and old idempotency keys.
+//! Housekeeping: partitions for the days to come, retention, old idempotency keys, and the names of departed workers.
+//!
+//! Each is a task of its own, so that one that cannot get on (a long query holds a table) keeps no other from its work.
+//! Several workers may be at it at once: each step is safe to repeat.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onering_service_kit::error_chain;
+use onering_queue::QueueError;
+use onering_service_kit::Tasks;
 use onering_store::{StoreError, idempotency, partitions, statistics};
+use onering_telemetry::field;
 
 use crate::context::Context;
 
 /// How often the work is looked at. It is cheap when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(300);
+/// How often the stream's length is looked at.
+const MEASURE_EVERY: Duration = Duration::from_secs(2);
 /// Day partitions are made this far ahead, so that workers may be away for as long without stopping ingest.
 const DAYS_AHEAD: u16 = 14;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an Idempotency-Key is remembered.
-const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const IDEMPOTENCY_KEPT: Duration = DAY;
+/// A worker that has not read for so long is gone, and its name with it.
+const CONSUMERS_KEPT: Duration = DAY;
 /// Rows removed by one statement, at most.
 const REMOVED_AT_ONCE: u32 = 5_000;
 
-/// Keeps house until stopped.
-pub async fn run(context: Arc<Context>, retention_days: u32) {
-    let mut tick = tokio::time::interval(EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = context.stop.cancelled() => return,
-        }
-        if let Err(error) = keep_house(&context, retention_days).await {
-            tracing::warn!(error = %error_chain(&error), "housekeeping failed; it is tried again");
-        }
-    }
+/// Begins to keep house.
+pub(crate) fn start(context: &Arc<Context>, tasks: &Tasks, retention_days: u32) {
+    let kept = DAY * retention_days;
+    tasks.periodic("partitions", EVERY, with(context, make_partitions));
+    tasks.periodic("retention", EVERY, with(context, move |context| drop_expired(context, kept)));
+    tasks.periodic("old statistics", EVERY, with(context, move |context| prune_statistics(context, kept)));
+    tasks.periodic("old idempotency keys", EVERY, with(context, forget_keys));
+    tasks.periodic("departed workers", EVERY, with(context, forget_workers));
+    tasks.periodic("stream length", MEASURE_EVERY, with(context, measure_stream));
 }
 
-/// One round. Workers that come while another one is at it find nothing to do: each step is safe to repeat.
-async fn keep_house(context: &Context, retention_days: u32) -> Result<(), StoreError> {
-    let mut connection = context.pool.get().await?;
-    let made = partitions::ensure(&mut connection, DAYS_AHEAD).await?;
+/// A piece of work with a context of its own each time.
+fn with<Work, Working>(context: &Arc<Context>, work: Work) -> impl Fn() -> Working + Send + Sync + use<Work, Working>
+where
+    Work: Fn(Arc<Context>) -> Working + Send + Sync,
+    Working: Future,
+{
+    let context = Arc::clone(context);
+    move || work(Arc::clone(&context))
+}
+
+async fn make_partitions(context: Arc<Context>) -> Result<(), StoreError> {
+    let made = partitions::ensure(&mut *context.pool.get().await?, DAYS_AHEAD).await?;
     if made > 0 {
-        tracing::info!(partitions = made, "made day partitions");
+        tracing::info!({ field::COUNT } = made, "made day partitions");
     }
-    let kept = Duration::from_secs(u64::from(retention_days) * 24 * 60 * 60);
-    let expiry = partitions::drop_expired(&mut connection, kept).await?;
+    Ok(())
+}
+
+async fn drop_expired(context: Arc<Context>, kept: Duration) -> Result<(), StoreError> {
+    let expiry = partitions::drop_expired(&mut *context.pool.get().await?, kept).await?;
     for day in expiry.dropped {
         tracing::info!(%day, "dropped an expired day");
     }
     for day in expiry.kept {
         tracing::warn!(%day, "an expired day still has deliveries that wait, and is kept");
     }
+    Ok(())
+}
+
+async fn prune_statistics(context: Arc<Context>, kept: Duration) -> Result<(), StoreError> {
     let before = context.database_clock.now().to_utc() - kept;
-    while statistics::prune(&mut connection, before, REMOVED_AT_ONCE).await? > 0 {}
-    while idempotency::forget(&mut connection, IDEMPOTENCY_KEPT, REMOVED_AT_ONCE).await? > 0 {}
+    let mut connection = context.pool.get().await?;
+    while !context.stop.is_cancelled() && statistics::prune(&mut connection, before, REMOVED_AT_ONCE).await? > 0 {}
+    Ok(())
+}
+
+async fn forget_keys(context: Arc<Context>) -> Result<(), StoreError> {
+    let mut connection = context.pool.get().await?;
+    while !context.stop.is_cancelled()
+        && idempotency::forget(&mut connection, IDEMPOTENCY_KEPT, REMOVED_AT_ONCE).await? > 0
+    {}
+    Ok(())
+}
+
+async fn forget_workers(context: Arc<Context>) -> Result<(), QueueError> {
+    context.stream.forget_idle_consumers(CONSUMERS_KEPT).await.map(drop)
+}
+
+async fn measure_stream(context: Arc<Context>) -> Result<(), QueueError> {
+    let entries = context.stream.len().await?;
+    context.metrics.stream.set(entries as f64);
     Ok(())
 }

@@ -5,18 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use onering_service_kit::error_chain;
 use onering_ids::EventId;
-use onering_queue::{Batch, Consumer};
+use onering_queue::{Batch, Consumer, EntryId, QueueError};
+use onering_service_kit::error_chain;
 use onering_store::{StoreError, deliveries};
+use onering_telemetry::field;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::arrival::arrive;
 use crate::context::Context;
-use crate::dispatcher::{DispatcherHandle, Event};
-use crate::work_item::{Item, Ready, work_of};
+use crate::events::DispatcherHandle;
+use crate::failing::Failing;
+use crate::settling::Finished;
+use crate::work_item::{Item, Source, work_of};
 
 /// Entries read at once, at most.
 const BATCH: usize = 512;
@@ -25,135 +29,149 @@ const BLOCK: Duration = Duration::from_millis(500);
 /// Pause after Redis failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// No lease ends further from now than this, so such an entry was not written by a gateway; Postgres could not even be
+/// asked about it.
+const FURTHEST_LEASE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+struct Intake {
+    context: Arc<Context>,
+    consumer: Consumer,
+    dispatcher: DispatcherHandle,
+    /// When to look next for what dead workers left.
+    next_claim: Instant,
+}
+
+/// Entries, and how they came to be this worker's.
+struct Taken {
+    batch: Batch,
+    source: fn(EntryId) -> Source,
+}
+
 /// Reads until stopped.
-pub async fn run(context: Arc<Context>, mut consumer: Consumer, dispatcher: DispatcherHandle) {
+pub(crate) async fn run(context: Arc<Context>, consumer: Consumer, dispatcher: DispatcherHandle) {
     let mut switches = context.flags.subscribe();
-    let mut next_claim = context.clock.monotonic();
+    let mut failing = Failing::new("the stream cannot be read, and the sweep goes on delivering");
+    let next_claim = context.clock.monotonic();
+    let mut intake = Intake { context: Arc::clone(&context), consumer, dispatcher, next_claim };
     while !context.stop.is_cancelled() {
         if !context.flags.current().delivery {
+            context.tally.read();
             tokio::select! {
                 _ = switches.changed() => {}
-                () = context.stop.cancelled() => break,
+                () = context.pause(BLOCK) => {}
             }
             continue;
         }
         let Some(mut places) = take_places(&context).await else { break };
-        let room = places.num_permits();
-        let now = context.clock.monotonic();
-        let read = async {
-            if now >= next_claim {
-                next_claim = now + context.lease / 3;
-                let claimed = consumer.claim_idle(context.lease, room).await?;
-                if !claimed.entries.is_empty() {
-                    return Ok(claimed);
-                }
+        let taken = tokio::select! {
+            taken = intake.take(places.num_permits()) => taken,
+            () = context.stop.cancelled() => return intake.finish(places).await,
+        };
+        match taken {
+            Ok(taken) => {
+                failing.worked();
+                intake.hand_over(taken, &mut places).await;
             }
-            consumer.read(room, BLOCK).await
-        };
-        let batch = tokio::select! {
-            batch = read => batch,
-            () = context.stop.cancelled() => break,
-        };
-        match batch {
-            Ok(batch) => hand_over(&context, &dispatcher, batch, &mut places).await,
             Err(error) => {
-                tracing::warn!(error = %error_chain(&error), "the stream cannot be read; the sweep goes on delivering");
-                pause(&context, PAUSE).await;
+                failing.failed(&error);
+                context.pause(PAUSE).await;
             }
         }
-    }
-    // A read that was cut off may have been answered: its entries are handed back rather than left to time out.
-    match consumer.finish().await {
-        Ok(batch) if !batch.entries.is_empty() => give_back(&context, batch).await,
-        Ok(_) => {}
-        Err(error) => tracing::debug!(error = %error_chain(&error), "the last read failed"),
+        context.tally.read();
     }
 }
 
-/// Waits for at least one place and takes as many as one batch needs.
+/// Waits for at least one place and takes as many as one batch needs; none when the worker stops.
 async fn take_places(context: &Context) -> Option<OwnedSemaphorePermit> {
-    let first = tokio::select! {
-        place = Arc::clone(&context.places).acquire_owned() => place.ok()?,
+    let mut places = tokio::select! {
+        place = Arc::clone(&context.stream_places).acquire_owned() => place.ok()?,
         () = context.stop.cancelled() => return None,
     };
-    let further = context.places.available_permits().min(BATCH - 1);
-    let mut places = first;
+    let further = context.stream_places.available_permits().min(BATCH - 1);
     if let Ok(further) = u32::try_from(further)
-        && let Ok(more) = Arc::clone(&context.places).try_acquire_many_owned(further)
+        && let Ok(more) = Arc::clone(&context.stream_places).try_acquire_many_owned(further)
     {
         places.merge(more);
     }
     Some(places)
 }
 
-/// Makes items of entries and tells the dispatcher. Those that cannot be completed now stay unacknowledged; the sweep
-/// brings their deliveries back after the lease.
-async fn hand_over(context: &Arc<Context>, dispatcher: &DispatcherHandle, batch: Batch, places: &mut OwnedSemaphorePermit) {
-    context.metrics.garbled.add(batch.garbled as u64);
-    if batch.entries.is_empty() {
-        return;
-    }
-    let bodiless: Vec<EventId> =
-        batch.entries.iter().filter(|(_, entry)| entry.body.is_none()).map(|(_, entry)| entry.event_id).collect();
-    let bodies = match bodies(context, &bodiless).await {
-        Ok(bodies) => bodies,
-        Err(error) => {
-            tracing::warn!(error = %error_chain(&error), events = bodiless.len(), "event bodies cannot be read");
-            HashMap::new()
+impl Intake {
+    /// What dead workers left, now and then and then all of it; else what is new.
+    async fn take(&mut self, room: usize) -> Result<Taken, QueueError> {
+        let now = self.context.clock.monotonic();
+        if now >= self.next_claim + Duration::from_secs(900) {
+            let claimed = self.consumer.claim_idle(self.context.lease, room).await;
+            match claimed {
+                Ok(batch) if !batch.entries.is_empty() => return Ok(Taken { batch, source: Source::TakenOver }),
+                nothing => {
+                    self.next_claim = now + self.context.lease / 3;
+                    nothing?;
+                }
+            }
         }
-    };
-    let mut items = Vec::with_capacity(batch.entries.len());
-    for (id, entry) in batch.entries {
-        let Some(body) = entry.body.clone().or_else(|| bodies.get(&entry.event_id).cloned()) else { continue };
-        let Some(place) = places.split(1) else { break };
-        items.push(Item::new(context, work_of(&entry), body, Some(id), place));
+        let batch = self.consumer.read(room, BLOCK).await?;
+        Ok(Taken { batch, source: Source::Stream })
     }
-    arrive(context, dispatcher, items).await;
+
+    /// Makes items of entries and hands them on. Those whose body cannot be read now stay unacknowledged; the sweep brings
+    /// their deliveries back after the lease.
+    async fn hand_over(&mut self, taken: Taken, places: &mut OwnedSemaphorePermit) {
+        let Taken { batch, source } = taken;
+        let context = &self.context;
+        context.metrics.garbled.add(batch.garbled as u64);
+        let bodiless = batch.entries.iter().filter(|(_, entry)| entry.body.is_none());
+        let bodies = match bodies(context, bodiless.map(|(_, entry)| entry.event_id).collect()).await {
+            Ok(bodies) => Some(bodies),
+            Err(error) => {
+                tracing::debug!({ field::ERROR } = error_chain(&error), "event bodies cannot be read");
+                None
+            }
+        };
+        let mut items = Vec::with_capacity(batch.entries.len());
+        let now = context.database_clock.now();
+        for (id, entry) in batch.entries {
+            let Some(place) = places.split(1) else { break };
+            let work = work_of(&entry);
+            let is_garbled = work.lease.until.since(now).max(now.since(work.lease.until)) > FURTHEST_LEASE;
+            let item = |body| Item::new(context, work, body, source(id), place);
+            match (&entry.body, &bodies) {
+                _ if is_garbled => {
+                    context.metrics.garbled.inc();
+                    context.settling.submit(Finished::stale(item(Bytes::new())));
+                }
+                (Some(body), _) => items.push(item(body.clone())),
+                (None, Some(bodies)) => match bodies.get(&entry.event_id) {
+                    Some(body) => items.push(item(body.clone())),
+                    // Nothing to send, ever. What becomes of such a delivery the sweep knows.
+                    None => context.settling.submit(Finished::stale(item(Bytes::new()))),
+                },
+                (None, None) => {}
+            }
+        }
+        arrive(context, &self.dispatcher, items).await;
+    }
+
+    /// A read that was cut off may have been answered: its entries are handed back rather than left to time out.
+    async fn finish(mut self, mut places: OwnedSemaphorePermit) {
+        let now = self.context.database_clock.now();
+        match self.consumer.finish().await {
+            Ok(batch) => {
+                for (id, entry) in batch.entries {
+                    let Some(place) = places.split(1) else { return };
+                    let item = Item::new(&self.context, work_of(&entry), Bytes::new(), Source::Stream(id), place);
+                    self.context.settling.submit(Finished::put_off(item, now));
+                }
+            }
+            Err(error) => tracing::debug!({ field::ERROR } = error_chain(&error), "the last read failed"),
+        }
+    }
 }
 
-async fn bodies(context: &Context, events: &[EventId]) -> Result<HashMap<EventId, Bytes>, StoreError> {
+async fn bodies(context: &Context, events: Vec<EventId>) -> Result<HashMap<EventId, Bytes>, StoreError> {
     if events.is_empty() {
         return Ok(HashMap::new());
     }
     let mut connection = context.pool.get().await?;
-    deliveries::event_bodies(&mut connection, events).await
-}
-
-/// Looks up the subscriptions of new items and tells the dispatcher.
-pub async fn arrive(context: &Context, dispatcher: &DispatcherHandle, items: Vec<Item>) {
-    match context.subscriptions.of(items.iter().map(|item| item.work.webhook_id)).await {
-        Ok(targets) => {
-            let ready: Vec<Ready> = items
-                .into_iter()
-                .filter_map(|item| {
-                    let target = Arc::clone(targets.get(&item.work.webhook_id)?);
-                    Some(Ready { item, target })
-                })
-                .collect();
-            dispatcher.tell(Event::Arrived(ready));
-        }
-        Err(error) => {
-            // Nothing is acknowledged: after their leases the sweep finds these deliveries again.
-            tracing::warn!(error = %error_chain(&error), deliveries = items.len(), "subscriptions cannot be read");
-            pause(context, PAUSE).await;
-        }
-    }
-}
-
-/// Makes entries that came too late due at once for other workers.
-async fn give_back(context: &Arc<Context>, batch: Batch) {
-    let now = context.database_clock.now();
-    for (id, entry) in batch.entries {
-        if let Ok(place) = Arc::clone(&context.places).acquire_owned().await {
-            let item = Item::new(context, work_of(&entry), Bytes::new(), Some(id), place);
-            context.settling.submit(crate::settling::Finished::unsent_at(item, now));
-        }
-    }
-}
-
-async fn pause(context: &Context, pause: Duration) {
-    tokio::select! {
-        () = tokio::time::sleep(pause) => {}
-        () = context.stop.cancelled() => {}
-    }
+    deliveries::event_bodies(&mut connection, &events).await
 }

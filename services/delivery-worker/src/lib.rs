@@ -1,29 +1,39 @@
 //! The delivery worker: sends deliveries, retries them, and finds again what was lost on the way.
 //!
-//! An item comes from the stream ([`intake`]) or from Postgres ([`sweep`]), waits in its subscription's lane
-//! ([`dispatcher`], [`lanes`]), is sent ([`attempt`]) and settled ([`settling`]). Entry point: [`run`].
+//! An item comes from the stream (`intake`) or from Postgres (`sweep`), is given its subscription (`arrival`), waits in
+//! that subscription's lane (`dispatcher`, `lanes`), is prepared where need be (`preparation`), sent (`attempt`) and settled
+//! (`settling`, `writing`). Entry point: [`run`].
 //!
 //! Invariants: nothing is sent without a lease that covers the request; nothing is acknowledged before its result is
-//! committed; the number of items in this process is bounded by its places.
+//! committed, unless the delivery is somebody else's; the number of items in this process is bounded by its places; a part
+//! that ends by itself ends the process.
 //!
 //! Deliberately absent: decisions. What an answer means, when to try again and who may is in `onering-delivery`.
 
-pub mod attempt;
-pub mod context;
-pub mod database_clock;
-pub mod dispatcher;
-pub mod housekeeping;
-pub mod intake;
-pub mod lanes;
-pub mod metrics;
+mod arrival;
+mod attempt;
+mod context;
+mod database_clock;
+mod dispatcher;
+mod events;
+mod failing;
+mod housekeeping;
+mod intake;
+mod lanes;
+mod metrics;
 mod mode;
-pub mod renewal;
-pub mod settling;
+mod preparation;
+mod recovery;
+mod release;
+mod settling;
 mod startup;
-pub mod subscription_cache;
-pub mod sweep;
-pub mod verdict;
-pub mod work_item;
+mod subscription_cache;
+mod sweep;
+mod tally;
+mod verdict;
+mod work_item;
+mod worker;
+mod writing;
 
 pub use mode::{Mode, Usage};
 pub use startup::run;

@@ -1,33 +1,38 @@
 //! What the worker counts for Prometheus.
 
+use std::time::Duration;
+
 use onering_delivery::{Settlement, StatsOutcome, Transition};
 use onering_store::settlement::Settled;
 use onering_telemetry::MetricsError;
 use onering_telemetry::metrics::{Counter, Counters, Gauge, Histogram, Label, Metrics, buckets};
-use std::time::Duration;
 
 /// The worker's counters and gauges.
 #[derive(Debug)]
-pub struct WorkerMetrics {
+pub(crate) struct WorkerMetrics {
     outcomes: Counters<1>,
     latency: Histogram,
     attempt_time: Histogram,
     batch: Histogram,
     late: Counter,
     /// Attempts under way.
-    pub in_flight: Gauge,
+    pub(crate) in_flight: Gauge,
+    /// Lanes with something to do.
+    pub(crate) lanes: Gauge,
     /// Deliveries queued in lanes.
-    pub queued: Gauge,
+    pub(crate) queued: Gauge,
+    /// Entries in the stream.
+    pub(crate) stream: Gauge,
     /// Results that could not be written at first.
-    pub settlement_failures: Counter,
+    pub(crate) settlement_failures: Counter,
     /// Deliveries found by the sweep.
-    pub swept: Counter,
+    pub(crate) swept: Counter,
     /// Sweeps that failed.
-    pub sweep_failures: Counter,
+    pub(crate) sweep_failures: Counter,
     /// Deliveries put back because their lane was full.
-    pub overflowed: Counter,
+    pub(crate) overflowed: Counter,
     /// Stream entries that could not be read.
-    pub garbled: Counter,
+    pub(crate) garbled: Counter,
 }
 
 impl WorkerMetrics {
@@ -35,10 +40,14 @@ impl WorkerMetrics {
     ///
     /// # Errors
     /// [`MetricsError`] when a name is taken or not allowed: a mistake in the code.
-    pub fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+    pub(crate) fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
         let outcome = Label::of("outcome", StatsOutcome::ALL.iter().map(|outcome| outcome.as_str()));
         Ok(Self {
-            outcomes: metrics.counters("onering_deliveries_total", "Results written, by what they led to", [outcome])?,
+            outcomes: metrics.counters(
+                "onering_deliveries_total",
+                "Results written, by what they led to",
+                [outcome],
+            )?,
             latency: metrics.histogram(
                 "onering_delivery_latency_seconds",
                 "From accepting an event to the 2xx answer of its receiver",
@@ -59,9 +68,13 @@ impl WorkerMetrics {
                 "Results that were not written because the delivery had changed hands",
             )?,
             in_flight: metrics.gauge("onering_delivery_attempts_in_flight", "Attempts under way")?,
+            lanes: metrics.gauge("onering_delivery_lanes", "Subscriptions with deliveries in this worker")?,
+            stream: metrics.gauge("onering_stream_entries", "Entries in the stream, waiting or taken")?,
             queued: metrics.gauge("onering_delivery_lanes_queued", "Deliveries waiting in lanes for their turn")?,
-            settlement_failures: metrics
-                .counter("onering_settlement_failures_total", "Batches of results that could not be written at first")?,
+            settlement_failures: metrics.counter(
+                "onering_settlement_failures_total",
+                "Batches of results that could not be written at first",
+            )?,
             swept: metrics.counter("onering_deliveries_swept_total", "Deliveries the sweep found due")?,
             sweep_failures: metrics.counter("onering_sweep_failures_total", "Sweeps that failed")?,
             overflowed: metrics
@@ -71,7 +84,7 @@ impl WorkerMetrics {
     }
 
     /// Counts a batch of results after they were written.
-    pub fn settled(&self, settlements: &[Settlement], settled: &Settled) {
+    pub(crate) fn settled(&self, settlements: &[Settlement], settled: &Settled) {
         self.batch.observe_value(settlements.len() as f64);
         for settlement in settlements {
             if !settled.written.contains(&settlement.delivery_id) {

@@ -2,93 +2,113 @@
 //!
 //! A result that cannot be written (Postgres is away) is kept and tried again; its entry stays unacknowledged meanwhile, so
 //! whatever happens to this worker, somebody settles the delivery. Acknowledging comes after the commit, never before.
+//! How a batch is written, and what happens when one row of it is refused, is in [`crate::writing`].
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use onering_service_kit::error_chain;
 use onering_delivery::{DatabaseTime, Settlement};
-use onering_queue::{Announcement, EntryId};
-use onering_store::{StoreError, settlement};
+use onering_ids::DeliveryId;
+use onering_queue::EntryId;
+use onering_service_kit::error_chain;
+use onering_telemetry::field;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::work_item::Item;
+use crate::writing::write;
 
 /// Results written by one statement, at most.
 const BATCH: usize = 1_000;
-/// Pause before a batch that could not be written is tried again, doubling up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// An item this worker is done with.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     item: Item,
     /// None when the delivery is somebody else's by now: nothing is to be written, only the entry acknowledged.
     settlement: Option<Settlement>,
 }
 
 impl Finished {
-    /// An attempt was made.
+    /// This is to be written.
     #[must_use]
-    pub fn attempted(item: Item, settlement: Settlement) -> Self {
-        Self { item, settlement: Some(settlement) }
-    }
-
-    /// Nothing was sent, and this is to be written instead.
-    #[must_use]
-    pub fn unsent(item: Item, settlement: Settlement) -> Self {
+    pub(crate) const fn new(item: Item, settlement: Settlement) -> Self {
         Self { item, settlement: Some(settlement) }
     }
 
     /// Nothing was sent, and somebody may send it from `due` on.
     #[must_use]
-    pub fn unsent_at(item: Item, due: DatabaseTime) -> Self {
+    pub(crate) fn put_off(item: Item, due: DatabaseTime) -> Self {
         let settlement = Settlement::defer(&item.work, due);
-        Self { item, settlement: Some(settlement) }
+        Self::new(item, settlement)
+    }
+
+    /// The delivery whose row is to be written.
+    fn delivery(&self) -> Option<DeliveryId> {
+        self.settlement.as_ref().map(|settlement| settlement.delivery_id)
     }
 
     /// The delivery changed hands.
     #[must_use]
-    pub fn stale(item: Item) -> Self {
+    pub(crate) const fn stale(item: Item) -> Self {
         Self { item, settlement: None }
     }
 }
 
 /// Where results go. Unbounded, but every item holds one of a fixed number of places until it is acknowledged.
 #[derive(Debug, Clone)]
-pub struct Settling(UnboundedSender<Finished>);
+pub(crate) struct Settling {
+    results: UnboundedSender<Finished>,
+    behind: Arc<AtomicBool>,
+}
 
 impl Settling {
     /// A channel to the settling task to be.
     #[must_use]
-    pub fn channel() -> (Self, UnboundedReceiver<Finished>) {
-        let (sender, receiver) = unbounded_channel();
-        (Self(sender), receiver)
+    pub(crate) fn channel() -> (Self, UnboundedReceiver<Finished>) {
+        let (results, receiver) = unbounded_channel();
+        (Self { results, behind: Arc::default() }, receiver)
     }
 
     /// Hands in a result.
-    pub fn submit(&self, finished: Finished) {
-        if let Err(lost) = self.0.send(finished) {
+    pub(crate) fn submit(&self, finished: Finished) {
+        if let Err(lost) = self.results.send(finished) {
             // Only after the settling task has ended: the lease runs out and the sweep finds the delivery.
-            tracing::error!(delivery_id = %lost.0.item.work.delivery_id, "a result came after settling had ended");
+            let delivery_id = lost.0.item.work.delivery_id;
+            tracing::error!({ field::DELIVERY_ID } = %delivery_id, "a result came after settling had ended");
         }
+    }
+
+    /// Whether results wait because Postgres did not take them.
+    #[must_use]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Notes that Postgres did not take results, or has taken all that waited.
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Release);
     }
 }
 
 /// Settles until told to end, and then what was handed in until then.
-pub async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Finished>, end: CancellationToken) {
-    let mut batch = Vec::with_capacity(BATCH);
+pub(crate) async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Finished>, end: CancellationToken) {
+    let mut received = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
             biased;
-            received = results.recv_many(&mut batch, BATCH) => {
-                if received == 0 {
+            count = results.recv_many(&mut received, BATCH) => {
+                if count == 0 {
                     return;
                 }
-                settle(&context, std::mem::take(&mut batch)).await;
+                for batch in statements(std::mem::take(&mut received), Finished::delivery) {
+                    settle(&context, batch).await;
+                }
+                if results.is_empty() {
+                    context.settling.set_behind(false);
+                }
             }
             // Only reached when nothing is waiting.
             () = end.cancelled() => return,
@@ -96,60 +116,52 @@ pub async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Finished>
     }
 }
 
+/// Splits results so that no statement has two for one delivery: a stale one (an entry that came twice) must not stand in
+/// for the one that counts.
+fn statements<T>(results: Vec<T>, delivery: impl Fn(&T) -> Option<DeliveryId>) -> Vec<Vec<T>> {
+    let (mut statements, mut rest) = (Vec::new(), results);
+    while !rest.is_empty() {
+        let mut seen = HashSet::with_capacity(rest.len());
+        let (batch, repeated) = rest.into_iter().partition(|result| delivery(result).is_none_or(|id| seen.insert(id)));
+        statements.push(batch);
+        rest = repeated;
+    }
+    statements
+}
+
 async fn settle(context: &Context, finished: Vec<Finished>) {
-    let settlements: Vec<Settlement> = finished.iter().filter_map(|finished| finished.settlement.clone()).collect();
-    if !settlements.is_empty() && !write(context, &settlements).await {
-        // Stopping without Postgres: unwritten and unacknowledged, so another worker takes over after the lease.
-        tracing::error!(results = settlements.len(), "results could not be written before the worker had to stop");
-        return;
+    let settlements: Vec<&Settlement> = finished.iter().filter_map(|finished| finished.settlement.as_ref()).collect();
+    let unwritten = write(context, &settlements).await;
+    if !unwritten.is_empty() {
+        // Unwritten and unacknowledged: the delivery is taken up again after its lease.
+        tracing::error!({ field::COUNT } = unwritten.len(), "results could not be written");
     }
-    acknowledge(context, &finished).await;
+    acknowledge(context, &finished, &unwritten).await;
 }
 
-/// Writes a batch, trying until it works; false when the worker must end first.
-async fn write(context: &Context, settlements: &[Settlement]) -> bool {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match try_write(context, settlements).await {
-            Ok(settled) => {
-                context.metrics.settled(settlements, &settled);
-                announce_disabled(context, &settled).await;
-                return true;
-            }
-            Err(error) => {
-                context.metrics.settlement_failures.inc();
-                tracing::warn!(error = %error_chain(&error), results = settlements.len(), "settling failed; trying again");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = context.abandon.cancelled() => return false,
-        }
+/// Acknowledges the entries of a settled batch. When Redis is away they are delivered again, and lose at their renewal.
+async fn acknowledge(context: &Context, finished: &[Finished], unwritten: &HashSet<DeliveryId>) {
+    let is_done = |finished: &&Finished| finished.delivery().is_none_or(|delivery| !unwritten.contains(&delivery));
+    let entries: Vec<EntryId> = finished.iter().filter(is_done).filter_map(|finished| finished.item.entry()).collect();
+    if let Err(error) = context.stream.ack(&entries).await {
+        tracing::debug!({ field::ERROR } = error_chain(&error), "entries could not be acknowledged");
     }
 }
 
-async fn try_write(context: &Context, settlements: &[Settlement]) -> Result<settlement::Settled, StoreError> {
-    let mut connection = context.pool.get().await?;
-    settlement::settle(&mut connection, &context.instance, settlements).await
-}
+#[cfg(test)]
+mod tests {
+    use onering_clock::Clock;
 
-/// Tells the others of subscriptions that were disabled because their receiver is gone.
-async fn announce_disabled(context: &Context, settled: &settlement::Settled) {
-    for webhook_id in &settled.disabled {
-        context.subscriptions.forget(*webhook_id);
-        tracing::warn!(%webhook_id, "the receiver answered 410: the subscription is disabled");
-        if let Err(error) = context.announcer.announce(&Announcement::Subscription(*webhook_id)).await {
-            tracing::warn!(error = %error_chain(&error), "the change could not be announced; caches expire by themselves");
-        }
-    }
-}
+    use super::*;
 
-/// Acknowledges the entries of a settled batch. When Redis is away they are delivered again, and lose at the fence.
-async fn acknowledge(context: &Context, finished: &[Finished]) {
-    let entries: Vec<EntryId> = finished.iter().filter_map(|finished| finished.item.entry).collect();
-    if !entries.is_empty()
-        && let Err(error) = context.stream.ack(&entries).await
-    {
-        tracing::warn!(error = %error_chain(&error), entries = entries.len(), "entries could not be acknowledged");
+    #[test]
+    fn no_statement_has_two_results_for_one_delivery() {
+        let clock = Clock::system();
+        let (one, two) = (clock.fresh_id::<DeliveryId>(), clock.fresh_id::<DeliveryId>());
+        let results = vec![(0, Some(one)), (1, None), (2, Some(one)), (3, Some(two)), (4, None), (5, Some(one))];
+        let statements = statements(results, |(_, delivery)| *delivery);
+        let numbers: Vec<Vec<i32>> =
+            statements.into_iter().map(|batch| batch.into_iter().map(|(number, _)| number).collect()).collect();
+        assert_eq!(numbers, [vec![0, 1, 3, 4], vec![2], vec![5]]);
     }
 }

@@ -1,43 +1,42 @@
-//! Puts the worker together, runs it, and takes it apart in order: nothing new, then what is under way, then its results.
+//! Puts the worker together and runs it until it is told to stop or has nothing left to do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use onering_queue::Announcement;
 use onering_secrets::KeyRing;
-use onering_service_kit::{AnnouncementReceiver, ServiceContext, ServiceResult, error_chain};
+use onering_service_kit::{ServiceContext, ServiceResult};
 use onering_settings::WorkerSettings;
 use onering_store::listen::Listener;
 use onering_webhook_client::{AddressGuard, ClientSettings, WebhookClient};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, Tally};
+use crate::context::Context;
 use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
-use crate::dispatcher::{self, DispatcherHandle, Event};
+use crate::housekeeping;
 use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
-use crate::settling::{self, Finished, Settling};
+use crate::recovery::Recovery;
+use crate::settling::{Finished, Settling};
 use crate::subscription_cache::SubscriptionCache;
-use crate::{housekeeping, intake, sweep};
+use crate::tally::Tally;
+use crate::worker::Worker;
 
-/// Items in this worker's hands for each attempt it may have under way.
-const PLACES_PER_ATTEMPT: usize = 4;
-/// In `--once` mode, how often it is looked whether all is done.
-const IDLE_CHECK: Duration = Duration::from_millis(50);
-/// Nothing in hand for so long, and both stream and sweep have been asked meanwhile: nothing is due.
-const IDLE_FOR: Duration = Duration::from_millis(2_500);
+/// Items in this worker's hands from each source, for each attempt it may have under way.
+const PLACES_PER_ATTEMPT: usize = 2;
 
 /// The worker, until it is told to stop or (with [`Mode::Once`]) nothing is due.
 ///
 /// # Errors
-/// What cannot work: unusable keys, a client that cannot be made, no Postgres.
+/// What cannot work: unusable keys, a client that cannot be made, no Postgres; and a part of the worker that ended by
+/// itself, which is a mistake in the code.
 pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) -> ServiceResult {
     let (context, results) = build(&service, &settings).await?;
     tracing::info!(instance = %context.instance, ?mode, "Webhook delivery worker started");
-    let worker = Worker::start(&service, &context, results, &settings);
+    help(&service, &context);
+    housekeeping::start(&context, &service.tasks, settings.retention_days);
+    let worker = Worker::start(&service, &context, results);
     let patience = settings.common.process.shutdown;
     match mode {
         Mode::Loop => {
@@ -50,14 +49,15 @@ pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) 
             };
             let working = async {
                 service.stop.cancelled().await;
-                worker.stop(patience).await;
+                worker.stop(patience).await
             };
-            let (served, ()) = tokio::join!(serving, working);
+            let (served, stopped) = tokio::join!(serving, working);
             served?;
+            stopped?;
         }
         Mode::Once => {
             worker.until_idle(&service.stop).await;
-            worker.stop(patience).await;
+            worker.stop(patience).await?;
         }
     }
     Ok(())
@@ -72,6 +72,7 @@ async fn build(
     let guard = AddressGuard::new(webhooks.allow_http, webhooks.allow_cidrs.clone());
     let client = WebhookClient::new(ClientSettings::new(guard), service.clock.clone())?;
     let (settling, results) = Settling::channel();
+    let places = || Arc::new(Semaphore::new(webhooks.max_in_flight_per_worker * PLACES_PER_ATTEMPT));
     let context = Context {
         instance: service.settings.process.instance.clone(),
         clock: service.clock.clone(),
@@ -85,10 +86,13 @@ async fn build(
         schedule: webhooks.schedule.clone(),
         lease: webhooks.lease,
         max_in_flight: webhooks.max_in_flight_per_worker,
-        places: Arc::new(Semaphore::new(webhooks.max_in_flight_per_worker * PLACES_PER_ATTEMPT)),
+        stream_places: places(),
+        sweep_places: places(),
         tally: Tally::default(),
         settling,
+        recovery: Recovery::new(service.clock.monotonic()),
         wake_sweep: Notify::new(),
+        wake_release: Notify::new(),
         metrics: WorkerMetrics::new(&service.metrics)?,
         stop: service.stop.child_token(),
         abandon: CancellationToken::new(),
@@ -96,140 +100,47 @@ async fn build(
     Ok((Arc::new(context), results))
 }
 
-/// The running parts, in the order they are stopped.
-struct Worker {
-    context: Arc<Context>,
-    /// Take things up: stopped first.
-    sources: Vec<JoinHandle<()>>,
-    /// Look after things: ended without ceremony.
-    helpers: Vec<JoinHandle<()>>,
-    dispatcher: JoinHandle<()>,
-    stop_dispatcher: CancellationToken,
-    settling: JoinHandle<()>,
-    end_settling: CancellationToken,
-}
-
-impl Worker {
-    fn start(
-        service: &ServiceContext,
-        context: &Arc<Context>,
-        results: UnboundedReceiver<Finished>,
-        settings: &WorkerSettings,
-    ) -> Self {
-        let (handle, events) = DispatcherHandle::channel();
-        let stop_dispatcher = CancellationToken::new();
-        let end_settling = CancellationToken::new();
-        let consumer = service.queue.consumer(context.instance.clone());
-        Self {
-            sources: vec![
-                tokio::spawn(intake::run(Arc::clone(context), consumer, handle.clone())),
-                tokio::spawn(sweep::run(Arc::clone(context), handle.clone())),
-            ],
-            helpers: vec![
-                tokio::spawn(wake_on_notify(Arc::clone(context), Listener::start(&service.database))),
-                tokio::spawn(wake_on_switch(Arc::clone(context))),
-                tokio::spawn(keep_clock(Arc::clone(context))),
-                tokio::spawn(forget_changed(Arc::clone(context), service.announcements.subscribe())),
-                tokio::spawn(housekeeping::run(Arc::clone(context), settings.retention_days)),
-            ],
-            dispatcher: tokio::spawn(dispatch(context, handle, events, &stop_dispatcher)),
-            settling: tokio::spawn(settling::run(Arc::clone(context), results, end_settling.clone())),
-            context: Arc::clone(context),
-            stop_dispatcher,
-            end_settling,
-        }
-    }
-
-    /// Waits until nothing is due and nothing is under way.
-    async fn until_idle(&self, stop: &CancellationToken) {
-        let mut quiet = Duration::ZERO;
-        while quiet < IDLE_FOR {
-            tokio::select! {
-                () = tokio::time::sleep(IDLE_CHECK) => {}
-                () = stop.cancelled() => return,
+/// What looks after things beside the work itself.
+fn help(service: &ServiceContext, context: &Arc<Context>) {
+    let tasks = &service.tasks;
+    // Events published inside the product's own transactions are due at once.
+    let (waker, database) = (Arc::clone(context), service.database.clone());
+    tasks.spawn("wake on notification", move |stop| {
+        let (context, listener) = (Arc::clone(&waker), Listener::start(&database));
+        async move {
+            while stop.run_until_cancelled(listener.wait()).await.is_some() {
+                context.wake_sweep.notify_one();
             }
-            let tally = &self.context.tally;
-            let idle = tally.held() == 0 && tally.deferred_is_due(self.context.database_clock.now());
-            quiet = if idle { quiet + IDLE_CHECK } else { Duration::ZERO };
         }
-    }
-
-    /// Stops in order. What is under way may take `patience` in all; what cannot be written then is left to others.
-    async fn stop(self, patience: Duration) {
-        self.context.stop.cancel();
-        let orderly = async {
-            for source in self.sources {
-                ended("a source of work", source.await);
+    });
+    // Delivery switched on again: what was held goes out now, not at the next tick.
+    let waker = Arc::clone(context);
+    tasks.spawn("wake on a switch", move |stop| {
+        let (context, mut switches) = (Arc::clone(&waker), waker.flags.subscribe());
+        async move {
+            while stop.run_until_cancelled(switches.changed()).await.is_some_and(|changed| changed.is_ok()) {
+                context.wake_release.notify_one();
             }
-            self.stop_dispatcher.cancel();
-            ended("the dispatcher", self.dispatcher.await);
-            self.end_settling.cancel();
-        };
-        if tokio::time::timeout(patience, orderly).await.is_err() {
-            tracing::warn!("attempts under way did not end in time; their deliveries are taken up by others");
-            self.end_settling.cancel();
         }
-        let abandon = self.context.abandon.clone();
-        let writing = tokio::time::timeout(Duration::from_secs(2), self.settling);
-        match writing.await {
-            Ok(result) => ended("settling", result),
-            Err(_) => abandon.cancel(),
+    });
+    let timed = Arc::clone(context);
+    tasks.periodic("database clock", MEASURE_EVERY, move || {
+        let context = Arc::clone(&timed);
+        async move { context.database_clock.refresh(&context.pool).await }
+    });
+    // A subscription that changes is forgotten, and it is looked at once whether that releases something.
+    let (forgetful, announcements) = (Arc::clone(context), service.announcements.clone());
+    tasks.spawn("forget what has changed", move |stop| {
+        let (context, mut announcements) = (Arc::clone(&forgetful), announcements.subscribe());
+        async move {
+            while let Some(announcement) = stop.run_until_cancelled(announcements.next()).await {
+                match announcement {
+                    Announcement::Subscription(id) => context.subscriptions.forget(id),
+                    Announcement::Subscriptions | Announcement::Reconnected => context.subscriptions.forget_all(),
+                    _ => continue,
+                }
+                context.wake_release.notify_one();
+            }
         }
-        for helper in self.helpers {
-            helper.abort();
-        }
-    }
-}
-
-fn ended(what: &str, result: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = result {
-        tracing::error!(error = error_chain(&error), "{what} ended badly");
-    }
-}
-
-fn dispatch(
-    context: &Arc<Context>,
-    handle: DispatcherHandle,
-    events: UnboundedReceiver<Event>,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    dispatcher::run(Arc::clone(context), handle, events, stop.clone())
-}
-
-/// Events published inside the product's own transactions are due at once.
-async fn wake_on_notify(context: Arc<Context>, listener: Listener) {
-    loop {
-        listener.wait().await;
-        context.wake_sweep.notify_one();
-    }
-}
-
-/// Delivery switched on again: what was held goes out now, not at the next tick.
-async fn wake_on_switch(context: Arc<Context>) {
-    let mut switches = context.flags.subscribe();
-    while switches.changed().await.is_ok() {
-        context.wake_sweep.notify_one();
-    }
-}
-
-async fn keep_clock(context: Arc<Context>) {
-    let mut tick = tokio::time::interval(MEASURE_EVERY);
-    loop {
-        tick.tick().await;
-        if let Err(error) = context.database_clock.refresh(&context.pool).await {
-            tracing::warn!(error = error_chain(&error), "the database's clock cannot be measured");
-        }
-    }
-}
-
-/// Drops subscriptions from the cache when they change, and looks at once whether that releases something.
-async fn forget_changed(context: Arc<Context>, mut announcements: AnnouncementReceiver) {
-    loop {
-        match announcements.next().await {
-            Announcement::Subscription(id) => context.subscriptions.forget(id),
-            Announcement::Subscriptions | Announcement::Reconnected => context.subscriptions.forget_all(),
-            _ => continue,
-        }
-        context.wake_sweep.notify_one();
-    }
+    });
 }

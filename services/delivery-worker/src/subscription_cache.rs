@@ -4,19 +4,21 @@
 //! for together is loaded together, in one statement.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use onering_service_kit::error_chain;
 use onering_delivery::Standing;
 use onering_ids::{OwnerId, SubscriptionId};
 use onering_secrets::{KeyRing, Sealed};
+use onering_service_kit::error_chain;
 use onering_signing::{LiveSecrets, Schemes, SigningSecret};
 use onering_store::subscriptions::{DeliveryTarget, SealedSecret, load_for_delivery};
 use onering_store::{Pool, StoreError};
+use onering_telemetry::field;
 use url::Url;
 
 use crate::lanes::Pace;
@@ -28,27 +30,27 @@ const CAPACITY: u64 = 50_000;
 
 /// One subscription, as an attempt needs it.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// The partner it belongs to.
-    pub owner_id: OwnerId,
+    pub(crate) owner_id: OwnerId,
     /// Whether that partner is active.
-    pub partner_active: bool,
+    pub(crate) partner_active: bool,
     /// Whether that partner is inside every cohort.
-    pub partner_canary: bool,
+    pub(crate) partner_canary: bool,
     /// How the subscription stands.
-    pub standing: Standing,
+    pub(crate) standing: Standing,
     /// Where to POST.
-    pub url: Url,
+    pub(crate) url: Url,
     /// The subscription's own headers.
-    pub headers: Vec<(Cow<'static, str>, String)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     /// How requests are signed.
-    pub schemes: Schemes,
+    pub(crate) schemes: Schemes,
     /// What signs them; none when no key of the ring opens them, or the subscription was deleted.
-    pub secrets: Option<LiveSecrets>,
+    pub(crate) secrets: Option<LiveSecrets>,
     /// Older events are not sent.
-    pub max_event_age: Option<Duration>,
+    pub(crate) max_event_age: Option<Duration>,
     /// Whether 4xx answers are tried again.
-    pub retry_client_errors: bool,
+    pub(crate) retry_client_errors: bool,
     timeout: Duration,
     pace: Pace,
 }
@@ -56,21 +58,23 @@ pub struct Target {
 impl Target {
     /// How long one attempt may take.
     #[must_use]
-    pub const fn timeout(&self) -> Duration {
+    pub(crate) const fn timeout(&self) -> Duration {
         self.timeout
     }
 
     /// How fast it may be sent to.
     #[must_use]
-    pub const fn pace(&self) -> Pace {
+    pub(crate) const fn pace(&self) -> Pace {
         self.pace
     }
 }
 
 /// The cache.
 #[derive(Debug)]
-pub struct SubscriptionCache {
+pub(crate) struct SubscriptionCache {
     known: Cache<SubscriptionId, Arc<Target>>,
+    /// How often something was forgotten.
+    forgotten: AtomicU64,
     pool: Pool,
     key_ring: KeyRing,
 }
@@ -78,58 +82,74 @@ pub struct SubscriptionCache {
 impl SubscriptionCache {
     /// An empty cache.
     #[must_use]
-    pub fn new(pool: Pool, key_ring: KeyRing) -> Self {
+    pub(crate) fn new(pool: Pool, key_ring: KeyRing) -> Self {
         let known = Cache::builder().max_capacity(CAPACITY).time_to_live(EXPIRY).build();
-        Self { known, pool, key_ring }
+        Self { known, forgotten: AtomicU64::new(0), pool, key_ring }
     }
 
-    /// The subscriptions of these ids. One that cannot be found or understood is left out.
+    /// One subscription, if it is known without asking.
+    #[must_use]
+    pub(crate) fn known(&self, id: SubscriptionId) -> Option<Arc<Target>> {
+        self.known.get(&id)
+    }
+
+    /// The subscriptions of these ids. One that is not there or not understood is left out.
     ///
     /// # Errors
     /// [`StoreError`] when Postgres fails.
-    pub async fn of(
+    pub(crate) async fn of(
         &self,
         ids: impl Iterator<Item = SubscriptionId>,
     ) -> Result<HashMap<SubscriptionId, Arc<Target>>, StoreError> {
         let mut found = HashMap::new();
-        let mut missing = Vec::new();
-        for id in ids {
-            if found.contains_key(&id) || missing.contains(&id) {
-                continue;
-            }
-            match self.known.get(&id) {
+        let mut missing = HashSet::new();
+        for id in ids.collect::<HashSet<_>>() {
+            match self.known(id) {
                 Some(target) => drop(found.insert(id, target)),
-                None => missing.push(id),
+                None => drop(missing.insert(id)),
             }
         }
         if missing.is_empty() {
             return Ok(found);
         }
+        let asked: Vec<SubscriptionId> = missing.iter().copied().collect();
+        let forgotten = self.forgotten.load(Ordering::Acquire);
         let mut connection = self.pool.get().await?;
-        for loaded in load_for_delivery(&mut connection, &missing).await? {
+        for loaded in load_for_delivery(&mut connection, &asked).await? {
+            missing.remove(&loaded.webhook_id);
             match loaded.target {
-                Ok(row) => {
-                    let target = Arc::new(self.target(row));
-                    self.known.insert(loaded.webhook_id, Arc::clone(&target));
-                    found.insert(loaded.webhook_id, target);
-                }
+                Ok(row) => drop(found.insert(loaded.webhook_id, self.remember(loaded.webhook_id, row, forgotten))),
                 Err(error) => tracing::error!(
-                    webhook_id = %loaded.webhook_id,
-                    error = %error_chain(&error),
+                    { field::SUBSCRIPTION_ID } = %loaded.webhook_id,
+                    { field::ERROR } = error_chain(&error),
                     "the subscription's row is not understood; its deliveries wait"
                 ),
             }
         }
+        for id in missing {
+            tracing::error!({ field::SUBSCRIPTION_ID } = %id, "the subscription's row is not there; its deliveries wait");
+        }
         Ok(found)
     }
 
+    /// What was read before a change was heard of may be older than the change: it is used this once and not kept.
+    fn remember(&self, id: SubscriptionId, row: DeliveryTarget, forgotten: u64) -> Arc<Target> {
+        let target = Arc::new(self.target(row));
+        if self.forgotten.load(Ordering::Acquire) == forgotten {
+            self.known.insert(id, Arc::clone(&target));
+        }
+        target
+    }
+
     /// Forgets one subscription.
-    pub fn forget(&self, id: SubscriptionId) {
+    pub(crate) fn forget(&self, id: SubscriptionId) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate(&id);
     }
 
     /// Forgets all of them.
-    pub fn forget_all(&self) {
+    pub(crate) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate_all();
     }
 
@@ -139,7 +159,7 @@ impl SubscriptionCache {
         let secrets = match self.open(&row.secrets) {
             Ok(secrets) => secrets,
             Err(reason) => {
-                tracing::error!(webhook_id = %subscription.webhook_id, reason, "the signing secret cannot be opened; deliveries wait");
+                tracing::error!({ field::SUBSCRIPTION_ID } = %subscription.webhook_id, reason, "the signing secret cannot be opened; deliveries wait");
                 None
             }
         };
@@ -150,7 +170,11 @@ impl SubscriptionCache {
             partner_canary: row.partner_canary,
             standing,
             url: settings.url.url().clone(),
-            headers: settings.headers.expose().map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned())).collect(),
+            headers: settings
+                .headers
+                .expose()
+                .map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned()))
+                .collect(),
             schemes: settings.signature_schemes,
             secrets,
             max_event_age: settings.max_event_age,
@@ -177,6 +201,9 @@ impl SubscriptionCache {
             .key_ring
             .open(secret.secret_id, &Sealed { kid: secret.kid.clone(), bytes: secret.sealed.clone() })
             .map_err(|_| "no key of ONERING_SECRETS_KEYS opens it")?;
-        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or("what was sealed is not a signing secret")
+        std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or("what was sealed is not a signing secret")
     }
 }

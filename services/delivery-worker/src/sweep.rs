@@ -1,5 +1,6 @@
 //! The sweep: finds in Postgres what is due (retries, rows whose lease ran out, events published inside the product's own
-//! transaction) and leases it to this worker directly. It also releases what is held for reasons that are gone.
+//! transaction) and leases it to this worker directly. What is held for reasons that are gone it makes due first
+//! ([`crate::release`]).
 //!
 //! This is what makes Redis a hint: everything the stream forgot is found here. Any number of workers sweep at once; rows
 //! locked by one are skipped by the others.
@@ -7,115 +8,90 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onering_service_kit::error_chain;
-use onering_delivery::{Circumstances, HeldReason};
-use onering_ids::SubscriptionId;
-use onering_rollout::Switches;
 use onering_store::{StoreError, leases};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::arrival::arrive;
 use crate::context::Context;
-use crate::dispatcher::DispatcherHandle;
-use crate::intake;
-use crate::work_item::Item;
+use crate::events::DispatcherHandle;
+use crate::failing::Failing;
+use crate::release::Release;
+use crate::work_item::{Item, Source};
 
 /// How often the sweep looks without being woken.
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows leased by one statement, at most.
 const BATCH: usize = 500;
-/// Held rows released by one statement, at most: paces what comes back after a long hold.
-const RELEASED_AT_ONCE: u32 = 2_000;
-/// Reasons that belong to a subscription or its owner.
-const RELEASABLE: [HeldReason; 4] = [
-    HeldReason::SubscriptionPaused,
-    HeldReason::SubscriptionDisabled,
-    HeldReason::PartnerDisabled,
-    HeldReason::OutsideCohort,
-];
 
 /// Sweeps until stopped.
-pub async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
+pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = Failing::new("the sweep failed");
+    let mut release = Release::default();
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            _ = tick.tick() => release.look_again(),
+            () = context.wake_release.notified() => release.look_again(),
             () = context.wake_sweep.notified() => {}
             () = context.stop.cancelled() => return,
         }
-        if let Err(error) = sweep(&context, &dispatcher).await {
-            context.metrics.sweep_failures.inc();
-            tracing::warn!(error = %error_chain(&error), "the sweep failed; it is tried again");
+        if !context.flags.current().delivery {
+            // Nothing is asked of Postgres, so nothing says that it was away.
+            context.recovery.seen(context.clock.monotonic());
+            context.tally.swept_nothing();
+            continue;
+        }
+        match sweep(&context, &dispatcher, &mut release).await {
+            Ok(found) => {
+                failing.worked();
+                if !found {
+                    context.tally.swept_nothing();
+                }
+            }
+            Err(error) => {
+                context.metrics.sweep_failures.inc();
+                failing.failed(&error);
+            }
         }
     }
 }
 
-/// Releases, then leases batch after batch until nothing is due. Answers how many deliveries it took on.
+/// Releases, then leases batch after batch until nothing is due. Answers whether there was anything.
 ///
 /// # Errors
 /// [`StoreError`] when Postgres fails; what was leased until then is under way.
-pub async fn sweep(context: &Arc<Context>, dispatcher: &DispatcherHandle) -> Result<usize, StoreError> {
-    let mut taken = 0;
-    if context.flags.current().delivery {
-        release(context).await?;
-    }
-    while context.flags.current().delivery && !context.stop.is_cancelled() {
-        // Half of the places at most: live traffic from the stream always finds room beside a backlog.
-        let room = (context.places.available_permits() / 2).min(BATCH);
-        let Ok(wanted) = u32::try_from(room.max(1)) else { break };
-        let Ok(mut places) = Arc::clone(&context.places).try_acquire_many_owned(wanted) else { break };
+async fn sweep(
+    context: &Arc<Context>,
+    dispatcher: &DispatcherHandle,
+    release: &mut Release,
+) -> Result<bool, StoreError> {
+    let mut found = release.round(context).await? > 0;
+    loop {
+        context.recovery.seen(context.clock.monotonic());
+        let free = context.sweep_places.available_permits();
+        if free == 0 || !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
+            return Ok(true);
+        }
+        let wanted = u32::try_from(free.min(BATCH)).unwrap_or(1);
+        let Ok(mut places) = Arc::clone(&context.sweep_places).try_acquire_many_owned(wanted) else { return Ok(true) };
         let swept = {
             let mut connection = context.pool.get().await?;
             leases::sweep(&mut connection, &context.instance, context.lease, wanted).await?
         };
         let count = swept.len();
         context.metrics.swept.add(count as u64);
-        if count > 0 {
-            intake::arrive(context, dispatcher, items(context, swept, &mut places)).await;
-        }
-        taken += count;
+        found |= count > 0;
+        arrive(context, dispatcher, items(context, swept, &mut places)).await;
         if count < wanted as usize {
-            break;
+            return Ok(found);
         }
     }
-    Ok(taken)
 }
 
 fn items(context: &Arc<Context>, swept: Vec<leases::Swept>, places: &mut OwnedSemaphorePermit) -> Vec<Item> {
     swept
         .into_iter()
-        .filter_map(|row| Some(Item::new(context, row.work, row.body, None, places.split(1)?)))
+        .filter_map(|row| Some(Item::new(context, row.work, row.body, Source::Sweep, places.split(1)?)))
         .collect()
-}
-
-/// Makes due again what is held for a reason that no longer holds.
-async fn release(context: &Context) -> Result<(), StoreError> {
-    let switches = context.flags.current();
-    let mut connection = context.pool.get().await?;
-    let mut released = leases::release(&mut connection, HeldReason::DeliveryOff, RELEASED_AT_ONCE).await?;
-    let held = leases::held_subscriptions(&mut connection, &RELEASABLE).await?;
-    for reason in RELEASABLE {
-        let free: Vec<SubscriptionId> = held
-            .iter()
-            .filter(|held| held.reason == reason && !still_holds(held, &switches))
-            .map(|held| held.webhook_id)
-            .collect();
-        released += leases::release_subscriptions(&mut connection, reason, &free, RELEASED_AT_ONCE).await?;
-    }
-    if released > 0 {
-        tracing::info!(deliveries = released, "released what was held");
-    }
-    Ok(())
-}
-
-/// Whether what is held for a subscription must wait on, for whatever reason. What a deleted subscription left is let go,
-/// to be cancelled.
-fn still_holds(held: &leases::HeldSubscription, switches: &Switches) -> bool {
-    let circumstances = Circumstances {
-        subscription: held.standing,
-        partner_active: held.partner_active,
-        in_cohort: switches.webhook_cohort.contains(&held.owner_id, held.partner_canary),
-        delivery_on: switches.delivery,
-    };
-    circumstances.hold().is_some()
 }

@@ -7,7 +7,7 @@ use crate::subscription_cache::Target;
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Send it.
     Send,
     /// Not now: it waits in Postgres until the reason is gone.
@@ -20,7 +20,7 @@ pub enum Verdict {
 
 /// Decides for one delivery.
 #[must_use]
-pub fn verdict(work: &Work, target: &Target, switches: &Switches, now: DatabaseTime) -> Verdict {
+pub(crate) fn verdict(work: &Work, target: &Target, switches: &Switches, now: DatabaseTime) -> Verdict {
     let circumstances = Circumstances {
         subscription: target.standing,
         partner_active: target.partner_active,

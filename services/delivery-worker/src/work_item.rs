@@ -1,6 +1,7 @@
 //! One delivery on its way through the worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use onering_delivery::{DatabaseTime, Lease, Work};
@@ -10,17 +11,33 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::context::Context;
 use crate::subscription_cache::Target;
 
+/// What only an operator can mend (a row that is not understood, a secret that cannot be opened) is looked at again
+/// after this long.
+pub(crate) const OPERATOR_PAUSE: Duration = Duration::from_secs(30);
+
 /// A delivery taken from the stream or leased by the sweep.
 #[derive(Debug)]
-pub struct Item {
+pub(crate) struct Item {
     /// What to attempt, and the right to.
-    pub work: Work,
+    pub(crate) work: Work,
     /// The bytes to POST.
-    pub body: Bytes,
-    /// The stream entry to acknowledge; none when the sweep leased the row for this worker directly.
-    pub entry: Option<EntryId>,
+    pub(crate) body: Bytes,
+    /// Where it came from.
+    pub(crate) source: Source,
     /// The item's place among those this worker holds: given back when it is settled and acknowledged.
     _place: Place,
+}
+
+/// Where an item came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The sweep leased the row for this worker.
+    Sweep,
+    /// A new entry of the stream, to be acknowledged.
+    Stream(EntryId),
+    /// An entry that another worker took and did not acknowledge. Its lease proves nothing: that worker may have renewed
+    /// it, or sent under it.
+    TakenOver(EntryId),
 }
 
 /// One of the worker's places, counted in and out.
@@ -32,37 +49,63 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.context.tally.finish(1);
+        self.context.tally.finish();
     }
 }
 
 impl Item {
     /// An item in one of the worker's places.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         context: &Arc<Context>,
         work: Work,
         body: Bytes,
-        entry: Option<EntryId>,
+        source: Source,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         context.tally.take();
-        Self { work, body, entry, _place: Place { _permit: permit, context: Arc::clone(context) } }
+        Self { work, body, source, _place: Place { _permit: permit, context: Arc::clone(context) } }
+    }
+
+    /// The entry to acknowledge.
+    #[must_use]
+    pub(crate) const fn entry(&self) -> Option<EntryId> {
+        match self.source {
+            Source::Sweep => None,
+            Source::Stream(entry) | Source::TakenOver(entry) => Some(entry),
+        }
+    }
+
+    /// Notes a new lease. From now on the right to attempt is this worker's own.
+    pub(crate) fn renewed(&mut self, lease: Lease) {
+        self.work.lease = lease;
+        if let Source::TakenOver(entry) = self.source {
+            self.source = Source::Stream(entry);
+        }
     }
 }
 
 /// An item whose subscription is known.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// The delivery.
-    pub item: Item,
+    pub(crate) item: Item,
     /// Where it goes.
-    pub target: Arc<Target>,
+    pub(crate) target: Arc<Target>,
+}
+
+impl Ready {
+    /// Whether its lease covers the request.
+    #[must_use]
+    pub(crate) fn is_covered(&self, now: DatabaseTime) -> bool {
+        let is_own = !matches!(self.item.source, Source::TakenOver(_));
+        is_own && self.item.work.lease.covers(self.target.timeout(), now)
+    }
 }
 
 /// The domain's view of a stream entry.
 #[must_use]
-pub fn work_of(entry: &StreamEntry) -> Work {
+pub(crate) fn work_of(entry: &StreamEntry) -> Work {
     Work {
         delivery_id: entry.delivery_id,
         event_id: entry.event_id,

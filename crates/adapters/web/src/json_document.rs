@@ -192,6 +192,15 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_is_none_is_told_the_form_of_one() {
+        for words in ["premature end of input", "input contains invalid characters", "input is out of range"] {
+            let problem = refused_value("at", words);
+            assert_eq!(problem.field.as_deref(), Some("at"));
+            assert_eq!(problem.detail, "Not a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z.", "{words}");
+        }
+    }
+
+    #[test]
     fn raw_data_keeps_its_bytes() {
         let document: Document = parse_json(br#"{"name": "a", "data": {"b": 1.10,  "c":[ ]}}"#).unwrap();
         assert_eq!(document.data.unwrap().get(), r#"{"b": 1.10,  "c":[ ]}"#);

@@ -103,3 +103,18 @@ async fn ids_that_are_none_are_not_there() {
         assert_eq!((answer.status, answer.header("x-error-code")), (404, Some("NOT_FOUND")), "{id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_is_none_is_told_the_form_of_one() {
+    let world = World::new().await;
+    let rule = "Not a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z.";
+    for none in ["", "yesterday", "2026-11-22", "2026-11-22T10:00", "2026-13-22T10:00:00Z", "2026-11-22T10:00:00Z!"] {
+        let answer = world.post(KEYS, &json!({"expires_at": none})).await;
+        assert_eq!(answer.refusal(), (422, "VALIDATION_FAILED", Some("expires_at")), "{none}");
+        assert_eq!(answer.body["detail"], rule, "{none}");
+    }
+    // A plus sign that is not percent-encoded is a space.
+    let answer = world.get("/v1/admin/audit?from=2026-11-22T10:00:00+02:00").await;
+    assert_eq!(answer.refusal(), (400, "INVALID_QUERY", Some("from")));
+    assert_eq!(answer.body["detail"], rule);
+}

@@ -103,5 +103,8 @@ async fn methods_that_are_not_there_say_which_are() {
     let key = world.key(&json!({})).await;
     let answer = world.post(&format!("{KEYS}/{}/disable", text(&key, "key_id")), &json!({})).await;
     assert_eq!(answer.refusal(), (405, "METHOD_NOT_ALLOWED", None));
+    assert_eq!(answer.header("allow"), Some("PATCH"));
+    let answer = world.put("/v1/admin/audit", &json!({})).await;
+    assert_eq!((answer.refusal(), answer.header("allow")), ((405, "METHOD_NOT_ALLOWED", None), Some("GET, HEAD")));
     assert_eq!(world.get("/v1/admin/external/nothing").await.refusal(), (404, "NOT_FOUND", None));
 }

@@ -32,6 +32,7 @@ async fn a_subscription_is_made_for_a_partner_and_its_secret_shown_once() {
         ("max_in_flight", json!(64)),
         ("signature_schemes", json!(["x-webhook", "standard-webhooks"])),
         ("status", json!("active")),
+        ("disabled_by", Value::Null),
         ("filter", Value::Null),
     ] {
         assert_eq!(made[field], value, "{field}");
@@ -69,7 +70,8 @@ async fn it_is_changed_switched_rotated_and_deleted_and_workers_are_told() {
     ] {
         let answer = world.patch(&format!("{path}/{verb}"), &body).await.expect(200);
         assert_eq!(answer["status"], status, "{verb}");
-        assert_eq!(answer["disabled_reason"], if status == "disabled" { json!("noisy") } else { Value::Null });
+        let (by, why) = if status == "disabled" { (json!("operator"), json!("noisy")) } else { Default::default() };
+        assert_eq!((&answer["disabled_by"], &answer["disabled_reason"]), (&by, &why), "{verb}");
         assert_eq!(listener.next().await, told);
     }
 

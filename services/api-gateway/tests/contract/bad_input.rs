@@ -99,3 +99,20 @@ async fn invalid_calls_count_like_all_others() {
     assert_eq!(send(json_post(&stack, "/events/batch", &key, vec![b' '; 2_200_000])).await.quota(), (5, 0));
     assert_eq!(stack.get("/me", &key).await.problem(), "RATE_LIMITED");
 }
+
+#[tokio::test]
+async fn what_can_be_got_can_be_asked_for_its_head() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    for path in ["/me", "/event-types", "/webhooks", "/deliveries?limit=1"] {
+        let got = stack.get(path, &key).await;
+        let head = send(stack.with_key(Method::HEAD, path, &key)).await;
+        assert_eq!((head.status, head.body.as_slice()), (got.status, b"".as_slice()), "{path}");
+        assert_eq!(head.header("content-type"), got.header("content-type"), "{path}");
+        assert_eq!(head.quota().1 + 1, got.quota().1, "it counts as the call it is: {path}");
+    }
+    let refused = send(stack.request(Method::HEAD, "/me")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("x-error-code")), (401, Some("MISSING_API_KEY")));
+    let wrong = send(stack.with_key(Method::PUT, "/me", &key)).await;
+    assert_eq!((wrong.problem().as_str(), wrong.header("allow")), ("METHOD_NOT_ALLOWED", Some("GET, HEAD")));
+}

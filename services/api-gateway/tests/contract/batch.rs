@@ -50,6 +50,18 @@ async fn each_item_is_accepted_or_rejected_by_itself() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_for_all_of_a_batch_is_refused_and_not_ignored() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    let items = json!([{"event_type": "ring.forged", "data": 1}]);
+    let request = stack.with_key(Method::POST, "/events/batch", &key).header("Idempotency-Key", "k1").json(&items);
+    let refused = send(request).await;
+    assert_eq!((refused.problem().as_str(), refused.field().as_str()), ("VALIDATION_FAILED", "Idempotency-Key"));
+    assert_eq!(refused.quota(), (10_000, 9_999), "as any call that cannot be understood");
+    assert_eq!(stack.count("SELECT count(*) FROM webhook_events").await, 0);
+}
+
+#[tokio::test]
 async fn lines_are_taken_and_a_bad_one_fails_alone() {
     let stack = Stack::start().await;
     let key = stack.usual_key().await;

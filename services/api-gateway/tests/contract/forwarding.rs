@@ -57,6 +57,11 @@ async fn the_product_learns_who_calls_and_never_the_token() {
         .with_key(Method::POST, "/rings/7%2F8?colour=gold&x=%20", &key)
         .header("X-OneRing-Key-Id", "key_forged")
         .header("X-OneRing-Admin", "1")
+        // CGI and its heirs (WSGI, Rack, PHP) read these as the names with hyphens.
+        .header("X_OneRing_Owner_Id", "umbrella")
+        .header("X-OneRing_Scopes", "everything")
+        .header("X_Forwarded_For", "198.51.100.1")
+        .header("X_Request_Id", "another")
         .header("X-Admin-Key", "oak_x")
         .header("X-Forwarded-For", "203.0.113.7")
         .header("X-Request-Id", "my-request-1")
@@ -76,11 +81,42 @@ async fn the_product_learns_who_calls_and_never_the_token() {
     assert_eq!(received.header("x-onering-request-id"), Some("my-request-1"));
     assert!(received.header("x-onering-scopes").unwrap().contains("write:rings"));
     assert_eq!((received.header("x-forwarded-for"), received.header("x-mine")), (Some("203.0.113.7"), Some("stays")));
-    for gone in ["authorization", "x-admin-key", "x-onering-admin"] {
+    for gone in [
+        "authorization",
+        "x-admin-key",
+        "x-onering-admin",
+        "x_onering_owner_id",
+        "x-onering_scopes",
+        "x_forwarded_for",
+        "x_request_id",
+    ] {
         assert_eq!(received.header(gone), None, "{gone}");
     }
     let everything = format!("{:?}", received.headers);
     assert!(!everything.contains(key.token.expose()) && !everything.contains("key_forged"));
+}
+
+#[tokio::test]
+async fn the_product_always_gets_a_trace_to_join() {
+    const CALLERS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let product = Receiver::start().await;
+    let stack = Stack::with_routes(&routes(&product)).await;
+    let key = stack.usual_key().await;
+    assert_eq!(stack.get("/rings", &key).await.status, 200);
+    let request = stack.with_key(Method::GET, "/rings", &key).header("traceparent", CALLERS);
+    assert_eq!(send(request).await.status, 200);
+    let request = stack.with_key(Method::GET, "/rings", &key).header("traceparent", "nonsense");
+    assert_eq!(send(request).await.status, 200);
+    let traces: Vec<String> =
+        product.requests().iter().map(|received| received.header("traceparent").unwrap_or_default().to_owned()).collect();
+    assert_eq!(traces[1], CALLERS, "no span of ours is exported here, so the caller's is the parent");
+    for made in [&traces[0], &traces[2]] {
+        let parts: Vec<&str> = made.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2], "{made}");
+        assert_eq!((parts[0], parts[3]), ("00", "00"), "nobody has sampled it: {made}");
+        assert!(parts[1..3].iter().all(|part| part.bytes().any(|digit| digit != b'0')), "{made}");
+    }
+    assert_ne!(traces[0], traces[2]);
 }
 
 #[tokio::test]

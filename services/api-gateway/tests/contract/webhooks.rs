@@ -54,6 +54,31 @@ async fn a_subscriptions_life() {
 }
 
 #[tokio::test]
+async fn a_partner_switches_on_what_the_platform_disabled_but_not_what_an_operator_did() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    let made = stack.post("/webhooks", &key, &json!({"url": "http://127.0.0.1:9/hook", "events": ["*"]})).await.json();
+    assert_eq!((&made["status"], made.get("disabled_by")), (&json!("active"), Some(&json!(null))));
+    let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
+    for (by, status) in [("platform", 200), ("operator", 409)] {
+        let disable = format!(
+            "UPDATE external_webhooks SET status = 'disabled', disabled_by = '{by}', disabled_reason = 'x', disabled_at = now()"
+        );
+        stack.sql(&disable).await;
+        assert_eq!(stack.get(&path, &key).await.json()["disabled_by"], by);
+        let answer = send(stack.with_key(Method::PATCH, &path, &key).json(&json!({"status": "active"}))).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        if status == 409 {
+            let body = answer.json();
+            assert_eq!((&body["code"], &body["field"]), (&json!("CONFLICT"), &json!("status")));
+            assert!(body["recovery"].as_str().unwrap().contains("Ask your contact"), "{body:#}");
+        }
+        let now = if status == 200 { "active" } else { "disabled" };
+        assert_eq!(stack.get(&path, &key).await.json()["status"], now);
+    }
+}
+
+#[tokio::test]
 async fn settled_deliveries_are_sent_again() {
     let stack = Stack::start().await;
     let key = stack.usual_key().await;

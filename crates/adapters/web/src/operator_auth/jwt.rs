@@ -181,6 +181,9 @@ mod tests {
             with("role", json!("root")),
             with("role", Value::Null),
             with("sub", json!("")),
+            with("sub", json!("a\nb")),
+            with("sub", json!("a\u{0}b")),
+            with("sub", json!("é".repeat(LONGEST_SUBJECT + 1))),
             with("sub", Value::Null),
         ] {
             assert_eq!(verified(&header, &bad), None, "{bad}");

@@ -28,6 +28,16 @@ async fn an_address_that_is_taken_is_named_with_its_variable() {
     );
 }
 
+#[tokio::test]
+async fn health_can_be_asked_for_by_its_head_alone() {
+    let server = TestServer::start(|_| {});
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = server.client.head(server.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(answer.headers().contains_key("content-type") && answer.bytes().await.unwrap().is_empty(), "{path}");
+    }
+}
+
 /// Two gates: the handler says that it is in, and waits to be let go.
 #[derive(Clone, Default)]
 struct Gates {

@@ -1,0 +1,104 @@
+//! What the dispatcher is told, and by whom.
+
+use onering_ids::SubscriptionId;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::preparation::Prepared;
+use crate::work_item::Ready;
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// New items from the stream or the sweep.
+    Arrived(Vec<Ready>),
+    /// An attempt is over and its lane has room again.
+    AttemptOver(SubscriptionId),
+    /// A batch was prepared.
+    Prepared(Prepared),
+    /// A batch is gone because its preparation panicked: these subscriptions, as often as they are here, have room again.
+    PreparationLost(Vec<SubscriptionId>),
+}
+
+/// Where to tell it. The channel is unbounded, but what passes through is not: every item holds one of a fixed number of
+/// places.
+#[derive(Debug, Clone)]
+pub(crate) struct DispatcherHandle(UnboundedSender<Event>);
+
+impl DispatcherHandle {
+    /// A channel to a dispatcher to be.
+    #[must_use]
+    pub(crate) fn channel() -> (Self, UnboundedReceiver<Event>) {
+        let (sender, receiver) = unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Tells the dispatcher; after it has ended, nobody needs to know any more.
+    pub(crate) fn tell(&self, event: Event) {
+        if self.0.send(event).is_err() {
+            tracing::debug!("the dispatcher has ended");
+        }
+    }
+}
+
+/// What a task owes the dispatcher when it is over. Dropping it tells, so that one that panics does not keep its lane
+/// occupied for ever; its items are dropped with it, and their deliveries come back after their leases.
+#[derive(Debug)]
+pub(crate) struct Report {
+    dispatcher: DispatcherHandle,
+    owed: Option<Event>,
+}
+
+impl Report {
+    /// Of an attempt.
+    #[must_use]
+    pub(crate) const fn attempt(dispatcher: DispatcherHandle, subscription: SubscriptionId) -> Self {
+        Self { dispatcher, owed: Some(Event::AttemptOver(subscription)) }
+    }
+
+    /// Of a preparation, which is lost unless [`prepared`](Self::prepared) is called.
+    #[must_use]
+    pub(crate) fn preparation(dispatcher: DispatcherHandle, batch: &[Ready]) -> Self {
+        let subscriptions = batch.iter().map(|ready| ready.item.work.webhook_id).collect();
+        Self { dispatcher, owed: Some(Event::PreparationLost(subscriptions)) }
+    }
+
+    /// Says what came of a preparation.
+    pub(crate) fn prepared(&mut self, outcome: Prepared) {
+        self.owed = Some(Event::Prepared(outcome));
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(event) = self.owed.take() {
+            self.dispatcher.tell(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_clock::Clock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_reports_all_the_same() {
+        let (dispatcher, mut events) = DispatcherHandle::channel();
+        let subscription = Clock::system().fresh_id::<SubscriptionId>();
+        let report = Report::attempt(dispatcher.clone(), subscription);
+        let attempt = tokio::spawn(async move {
+            let _report = report;
+            panic!("on purpose");
+        });
+        assert!(attempt.await.is_err());
+        assert!(matches!(events.recv().await, Some(Event::AttemptOver(over)) if over == subscription));
+        let report = Report { dispatcher, owed: Some(Event::PreparationLost(vec![subscription])) };
+        let preparation = tokio::spawn(async move {
+            let _report = report;
+            panic!("on purpose");
+        });
+        assert!(preparation.await.is_err());
+        assert!(matches!(events.recv().await, Some(Event::PreparationLost(lost)) if lost == [subscription]));
+    }
+}

@@ -1,0 +1,120 @@
+//! What an item needs before it is sent: its subscription as it stands now, and a lease that covers the request. Both for
+//! many items at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onering_delivery::Lease;
+use onering_ids::{DeliveryId, SubscriptionId};
+use onering_store::StoreError;
+use onering_store::leases::{self, Renewal};
+
+use crate::context::Context;
+use crate::failing::Failing;
+use crate::subscription_cache::Target;
+use crate::work_item::Ready;
+
+/// Pause before something that failed is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// These may be sent.
+    pub(crate) ready: Vec<Ready>,
+    /// The row had changed hands, or was settled: these are somebody else's.
+    pub(crate) lost: Vec<Ready>,
+    /// Their subscription's row is not understood, or not there.
+    pub(crate) spoilt: Vec<Ready>,
+    /// The worker stopped before Postgres answered: still this worker's, and not to be sent.
+    pub(crate) unprepared: Vec<Ready>,
+}
+
+/// Prepares a batch; while Postgres is away it keeps trying until the worker stops.
+pub(crate) async fn prepare(context: &Context, batch: Vec<Ready>) -> Prepared {
+    let subscriptions: Vec<SubscriptionId> = batch.iter().map(|ready| ready.item.work.webhook_id).collect();
+    let mut failing = Failing::new("subscriptions cannot be read");
+    let targets = loop {
+        match context.subscriptions.of(subscriptions.iter().copied()).await {
+            Ok(targets) => break targets,
+            Err(error) => failing.failed(&error),
+        }
+        if !may_try_again(context).await {
+            return Prepared { unprepared: batch, ..Prepared::default() };
+        }
+    };
+    failing.worked();
+    let (batch, spoilt) = retarget(batch, &targets);
+    let now = context.database_clock.now();
+    let (covered, uncovered): (Vec<_>, Vec<_>) = batch.into_iter().partition(|ready| ready.is_covered(now));
+    let renewed = renew(context, uncovered).await;
+    Prepared { ready: covered.into_iter().chain(renewed.ready).collect(), spoilt, ..renewed }
+}
+
+fn retarget(batch: Vec<Ready>, targets: &HashMap<SubscriptionId, Arc<Target>>) -> (Vec<Ready>, Vec<Ready>) {
+    let (mut known, mut spoilt) = (Vec::with_capacity(batch.len()), Vec::new());
+    for mut ready in batch {
+        match targets.get(&ready.item.work.webhook_id) {
+            Some(target) => {
+                ready.target = Arc::clone(target);
+                known.push(ready);
+            }
+            None => spoilt.push(ready),
+        }
+    }
+    (known, spoilt)
+}
+
+async fn renew(context: &Context, batch: Vec<Ready>) -> Prepared {
+    if batch.is_empty() {
+        return Prepared::default();
+    }
+    let held: Vec<Renewal> = batch
+        .iter()
+        .map(|ready| Renewal {
+            delivery_id: ready.item.work.delivery_id,
+            lease: ready.item.work.lease,
+            length: Lease::renewal(context.lease, ready.target.timeout()),
+        })
+        .collect();
+    let mut failing = Failing::new("leases could not be renewed");
+    let fresh = loop {
+        match try_renew(context, &held).await {
+            Ok(Some(fresh)) => break fresh,
+            Ok(None) => {}
+            Err(error) => failing.failed(&error),
+        }
+        if !may_try_again(context).await {
+            return Prepared { unprepared: batch, ..Prepared::default() };
+        }
+    };
+    failing.worked();
+    let mut prepared = Prepared::default();
+    for mut ready in batch {
+        match fresh.get(&ready.item.work.delivery_id) {
+            Some(lease) => {
+                ready.item.renewed(*lease);
+                prepared.ready.push(ready);
+            }
+            None => prepared.lost.push(ready),
+        }
+    }
+    prepared
+}
+
+/// Nothing while leases that are over may not be taken up again.
+async fn try_renew(context: &Context, held: &[Renewal]) -> Result<Option<HashMap<DeliveryId, Lease>>, StoreError> {
+    let now = context.database_clock.now();
+    if held.iter().any(|renewal| renewal.lease.until <= now) && !context.may_take_over() {
+        return Ok(None);
+    }
+    let mut connection = context.pool.get().await?;
+    Ok(Some(leases::renew(&mut connection, held).await?.into_iter().collect()))
+}
+
+/// Waits before something is tried again; false when the worker stops.
+async fn may_try_again(context: &Context) -> bool {
+    context.pause(RETRY_PAUSE).await;
+    !context.stop.is_cancelled()
+}

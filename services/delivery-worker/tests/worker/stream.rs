@@ -1,0 +1,131 @@
+//! What comes through the stream: sent at once, acknowledged after its result, and never sent on a right that is over.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use onering_clock::Clock;
+use onering_ids::EventId;
+use onering_testkit::{Receiver, Reply, eventually};
+use serde_json::json;
+
+use crate::bench::{Bench, PATIENCE};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_stream_brings_is_sent_and_acknowledged() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let mut entries = bench.publish_leased(20, "1 hour").await;
+    // A body that was too large to travel is read from its event.
+    entries[0].body = None;
+    let _worker = bench.worker().start().await;
+    bench.stream().push(&entries).await.unwrap();
+    bench.wait_for("status = 'DELIVERED'", 20).await;
+    bench.wait_for_empty_stream().await;
+    assert!(receiver.requests().iter().all(|request| request.body == b"{\"data\":1}"));
+    assert_eq!(receiver.count(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_right_is_over_is_put_away_unsent() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let mut entries = bench.publish_leased(5, "1 hour").await;
+    for entry in &mut entries {
+        entry.queued_until -= Duration::from_secs(2 * 3600);
+    }
+    let _worker = bench.worker().start().await;
+    bench.stream().push(&entries).await.unwrap();
+    bench.wait_for_empty_stream().await;
+    assert_eq!(receiver.count(), 0, "somebody else owns these deliveries");
+    assert_eq!(bench.count("queued_until > now() + interval '50 minutes'").await, 5);
+}
+
+/// Whoever took an entry and fell silent may have renewed its lease, or sent it: the entry alone proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_over_from_a_dead_worker_is_renewed_before_it_is_sent() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let entries = bench.publish_leased(2, "1 hour").await;
+    bench.stream().push(&entries).await.unwrap();
+    let mut dead = bench.queue().consumer("dead");
+    let taken = dead.read(10, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(taken.entries.len(), 2);
+    let renewed = entries[0].delivery_id.uuid();
+    bench
+        .sql(&format!(
+            "UPDATE webhook_deliveries SET queued_until = now() + interval '2 hours' WHERE delivery_id = '{renewed}'"
+        ))
+        .await;
+    let _worker = bench.worker().env("ONERING_WEBHOOKS_LEASE_SECONDS", "2").start().await;
+    bench.wait_for("status = 'DELIVERED'", 1).await;
+    bench.wait_for_empty_stream().await;
+    assert_eq!(receiver.count(), 1, "the other one's lease was renewed by its worker");
+    assert_eq!(bench.count(&format!("settled_at IS NULL AND delivery_id = '{renewed}'")).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_event_is_gone_does_not_stay_for_ever() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let mut entries = bench.publish_leased(1, "1 hour").await;
+    entries[0].event_id = Clock::system().fresh_id::<EventId>();
+    entries[0].body = None;
+    let _worker = bench.worker().env("ONERING_WEBHOOKS_LEASE_SECONDS", "2").start().await;
+    bench.stream().push(&entries).await.unwrap();
+    bench.wait_for_empty_stream().await;
+    assert_eq!(receiver.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_true_keeps_no_other_from_its_renewal() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({ "timeout_seconds": 30 })).await;
+    // Twenty seconds do not cover the request: every one of these has to be renewed.
+    let mut entries = bench.publish_leased(3, "20 seconds").await;
+    entries[0].queued_until = DateTime::<Utc>::MIN_UTC;
+    let _worker = bench.worker().start().await;
+    bench.stream().push(&entries).await.unwrap();
+    bench.wait_for("status = 'DELIVERED'", 2).await;
+    bench.wait_for_empty_stream().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_stays_until_its_result_is_committed() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    receiver.otherwise(Reply::status(200).delay(Duration::from_secs(1)));
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let entries = bench.publish_leased(1, "1 hour").await;
+    let (postgres, worker) = bench.worker_behind_proxy().await;
+    let worker = worker.start().await;
+    bench.stream().push(&entries).await.unwrap();
+    receiver.wait_for(1).await;
+    postgres.cut();
+    eventually(PATIENCE, "settling fails", async || worker.logs().contains("settling failed")).await;
+    assert_eq!(bench.stream().len().await.unwrap(), 1, "nothing is acknowledged before its result is committed");
+    postgres.restore();
+    bench.wait_for("status = 'DELIVERED'", 1).await;
+    bench.wait_for_empty_stream().await;
+    assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_the_sweep_delivers() {
+    let mut bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let worker = bench.worker().start().await;
+    bench.redis.kill9();
+    for number in 1..=20 {
+        bench.publish(1).await;
+        receiver.wait_for(number).await;
+    }
+    bench.wait_for("status = 'DELIVERED'", 20).await;
+    let complaints = worker.logs().matches("the stream cannot be read").count();
+    assert!(complaints <= 1, "an outage is logged when it begins, not twice a second: {complaints} lines");
+}
