@@ -6,9 +6,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 UP_ARGS ?=
 UP_PROFILE ?= up
+BENCH_ARGS ?=
 TOOLS := .tools
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Cargo puts its profile `dev` into `debug`; every other profile goes by its own name.
+BIN := $(TARGET)/$(if $(filter dev,$(UP_PROFILE)),debug,$(UP_PROFILE))
 
-.PHONY: help up down status smoke test lint fmt docs bench servers tools-python tools-node tools-lint clean
+.PHONY: help built up down status smoke test lint fmt docs bench servers tools-python tools-node tools-lint clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,21 +20,24 @@ help: ## Show this list
 servers: ## Install Postgres and Redis where they are missing
 	@deploy/dev/install-servers.sh
 
+built:
+	@test -x $(BIN)/onering || { echo "$(BIN)/onering is not built yet: run 'make up' first" >&2; exit 1; }
+
 up: servers ## Build and start the whole stack on 127.0.0.1, then run the smoke test
 	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --bins
-	@target/$(UP_PROFILE)/onering up $(UP_ARGS)
+	@$(BIN)/onering up $(UP_ARGS)
 
-down: ## Stop the stack (its data stays in .run/)
-	@target/$(UP_PROFILE)/onering down
+down: built ## Stop the stack (its data stays in .run/)
+	@$(BIN)/onering down
 
-status: ## Show the processes of the stack
-	@target/$(UP_PROFILE)/onering status
+status: built ## Show the processes of the stack
+	@$(BIN)/onering status
 
-smoke: ## Run the smoke test against the running stack
-	@set -a; source .run/dev.env; set +a; \
-	target/$(UP_PROFILE)/onering smoke --backend-url "$$ONERING_BASE_URL"
+smoke: built ## Run the smoke test against the running stack
+	@$(BIN)/onering smoke
 
-test: servers tools-python tools-node ## Run every test against real Postgres and Redis
+test: tools-python tools-node ## Run every test against real Postgres and Redis
+	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 	@$(CARGO) build --locked --workspace --bins
 	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace
@@ -65,7 +72,9 @@ docs: ## Regenerate the generated pages and build the Rust documentation
 
 bench: servers ## Measure the release build against references taken in the same run
 	@$(CARGO) build --locked --release --workspace --bins
-	@target/release/onering bench
+	@$(TARGET)/release/onering bench $(BENCH_ARGS)
 
-clean: ## Remove what was built and the stack's data
-	@rm -rf target $(TOOLS) .run
+clean: ## Stop the stack and remove its data and all that was built
+	@if [ -x $(BIN)/onering ]; then $(BIN)/onering down; fi
+	@$(CARGO) clean
+	@rm -rf $(TOOLS) .run tests/node/node_modules

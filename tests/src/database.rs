@@ -17,7 +17,9 @@ pub struct StackDatabase {
 #[derive(Debug)]
 enum Place {
     /// Its end drops the database.
-    Shared { _database: TestDatabase },
+    Shared {
+        _database: TestDatabase,
+    },
     Private(Box<PrivatePostgres>),
 }
 
@@ -62,7 +64,9 @@ impl StackDatabase {
     pub fn server(&mut self) -> &mut PrivatePostgres {
         match &mut self.place {
             Place::Private(server) => server,
-            Place::Shared { .. } => panic!("the shared Postgres is not this test's to crash: set StackOptions::private_postgres"),
+            Place::Shared { .. } => {
+                panic!("the shared Postgres is not this test's to crash: set StackOptions::private_postgres")
+            }
         }
     }
 }

@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn commands_are_what_is_typed() {
-        let page = document("Run `make up`, then:\n\n```sh\n# say: make tea\nmake test  # make sure\nonering a \\\n  --b\n```\n```json\n{}\n```\n");
+        let page = document(
+            "Run `make up`, then:\n\n```sh\n# say: make tea\nmake test  # make sure\nonering a \\\n  --b\n```\n```json\n{}\n```\n",
+        );
         assert_eq!(page.commands(), ["make up", "", "make test ", "onering a    --b"]);
     }
 

@@ -35,7 +35,10 @@ impl Change {
     ///
     /// # Panics
     /// When one does not in 20 s.
-    pub async fn seen_by<F: Future<Output = bool>>(&mut self, replicas: impl IntoIterator<Item = (String, impl Fn() -> F)>) {
+    pub async fn seen_by<F: Future<Output = bool>>(
+        &mut self,
+        replicas: impl IntoIterator<Item = (String, impl Fn() -> F)>,
+    ) {
         let made_at = self.made_at;
         let waits = replicas.into_iter().map(|(name, look)| {
             let what = format!("{}: {name}", self.what);

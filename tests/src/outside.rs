@@ -52,14 +52,19 @@ pub fn onering_binary() -> PathBuf {
 #[must_use]
 pub fn node_script(name: &str) -> PathBuf {
     let folder = tests_folder().join("node");
-    assert!(folder.join("node_modules").is_dir(), "{}/node_modules is missing: `make tools-node` installs it", folder.display());
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "{}/node_modules is missing: `make tools-node` installs it",
+        folder.display()
+    );
     folder.join(name)
 }
 
 /// Whether a program is on the `PATH`.
 #[must_use]
 pub fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 /// What a program that was run has said.

@@ -53,11 +53,8 @@ impl Partner {
 
     /// Publishes an event; answers its id.
     pub async fn publish(&self, event_type: &str, data: Value) -> String {
-        let accepted = self
-            .api
-            .post("/v1/external/events", &json!({ "event_type": event_type, "data": data }))
-            .await
-            .expect(202);
+        let accepted =
+            self.api.post("/v1/external/events", &json!({ "event_type": event_type, "data": data })).await.expect(202);
         accepted["event_id"].as_str().unwrap_or_else(|| panic!("no event_id in {accepted}")).to_owned()
     }
 

@@ -61,7 +61,8 @@ impl Stack {
     /// # Panics
     /// When something does not start; the message says what and shows its log.
     pub async fn start(options: StackOptions) -> Self {
-        let database = if options.private_postgres { StackDatabase::private().await } else { StackDatabase::shared().await };
+        let database =
+            if options.private_postgres { StackDatabase::private().await } else { StackDatabase::shared().await };
         let redis = redis().await;
         let flags = scratch_dir("flags");
         for (name, value) in SWITCHES {
@@ -87,10 +88,12 @@ impl Stack {
             service
         };
         // Spawned together and awaited afterwards: a test waits for the slowest, not for all in turn.
-        let mut gateways: Vec<ServiceProcess> =
-            (0..=options.more_gateways).map(|number| service("api-gateway", format!("gateway-{number}")).spawn()).collect();
-        let mut workers: Vec<ServiceProcess> =
-            (0..=options.more_workers).map(|number| service("delivery-worker", format!("worker-{number}")).spawn()).collect();
+        let mut gateways: Vec<ServiceProcess> = (0..=options.more_gateways)
+            .map(|number| service("api-gateway", format!("gateway-{number}")).spawn())
+            .collect();
+        let mut workers: Vec<ServiceProcess> = (0..=options.more_workers)
+            .map(|number| service("delivery-worker", format!("worker-{number}")).spawn())
+            .collect();
         let mut admin = service("admin", "admin-0".to_owned()).spawn();
         let mut monitoring = service("monitoring", "monitoring-0".to_owned()).spawn();
         for process in gateways.iter_mut().chain(&mut workers) {
@@ -195,7 +198,8 @@ impl Stack {
     pub async fn onering(&self, arguments: &[&str]) -> (i32, String) {
         let mut with_database = vec![arguments[0], "--database-url", self.database.url()];
         with_database.extend(&arguments[1..]);
-        let Ran { code, text } = outside::run(outside::onering_binary(), with_database, outside::tests_folder(), b"").await;
+        let Ran { code, text } =
+            outside::run(outside::onering_binary(), with_database, outside::tests_folder(), b"").await;
         (code, text)
     }
 

@@ -28,7 +28,8 @@ struct Seen {
 impl Seen {
     fn of(answer: &Answer) -> Self {
         let number = |name: &str| -> u64 {
-            let text = answer.header(name).unwrap_or_else(|| panic!("{} without {name}: {}", answer.status, answer.body));
+            let text =
+                answer.header(name).unwrap_or_else(|| panic!("{} without {name}: {}", answer.status, answer.body));
             text.parse().unwrap_or_else(|_| panic!("{name}: {text}"))
         };
         assert_eq!(answer.header("X-RateLimit-Degraded"), None, "Redis was out of reach, so this proves nothing");
@@ -118,7 +119,10 @@ async fn two_gateways_and_both_secrets_of_a_key_share_one_limit() {
     let took = start.elapsed();
     let mut hours = Hours::default();
     let admitted = hours.check(1_000, &seen);
-    println!("3000 calls through 2 gateways with 2 secrets in {took:?}: {admitted} admitted in {} hour(s)", hours.0.len());
+    println!(
+        "3000 calls through 2 gateways with 2 secrets in {took:?}: {admitted} admitted in {} hour(s)",
+        hours.0.len()
+    );
     assert!(admitted == 1_000 || !hours.is_one());
 }
 
@@ -148,7 +152,8 @@ async fn tiers_and_canaries_are_exact_and_refused_calls_do_not_count() {
     eventually(Duration::from_secs(10), "the gateway knows the new limit", async || {
         let seen = Seen::of(&one[0].get("/v1/external/me").await);
         let is_new = seen.limit == 103;
-        if is_new { after.push(seen) } else { before.push(seen) }
+        let round = if is_new { &mut after } else { &mut before };
+        round.push(seen);
         is_new
     })
     .await;

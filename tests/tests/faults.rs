@@ -59,13 +59,7 @@ impl Fault {
 
     async fn strike(self, stack: &mut Stack) {
         match self {
-            Self::KillWorker => {
-                println!("before {}", stack.number("SELECT count(*) FROM webhook_deliveries WHERE settled_at IS NULL AND queued_until > now() + interval '5 s'").await);
-                stack.workers[0].kill9();
-                println!("killed {}", stack.number("SELECT count(*) FROM webhook_deliveries WHERE settled_at IS NULL AND queued_until > now() + interval '5 s'").await);
-                stack.workers[0].restart().await;
-                println!("restarted {}", stack.number("SELECT count(*) FROM webhook_deliveries WHERE settled_at IS NULL AND queued_until > now() + interval '5 s'").await);
-            }
+            Self::KillWorker => stack.workers[0].restart().await,
             Self::KillGateway => stack.gateways[0].restart().await,
             Self::FlushRedis => {
                 // Only what waits there can be lost, so the workers stand still until something does.
@@ -172,7 +166,7 @@ struct Verdict {
 
 async fn run(stack: &mut Stack, fault: Fault) -> Verdict {
     let (receiver, inbox) = receiver().await;
-    let owner = format!("partner-{fault:?}-{}", Clock::system().unix_ms());
+    let owner = format!("partner-{fault:?}");
     let partner = Partner::create(stack, &owner, json!({ "rate_limit_override": 1_000_000 })).await;
     // A short time limit, because a dead worker's leases last as long and a margin.
     partner.subscribe(&receiver.url("/hook"), json!({ "timeout_seconds": 2, "max_in_flight": 64 })).await;
@@ -231,7 +225,8 @@ fn what_is_wrong(fault: Fault, event: &str, arrivals: &Arrivals) -> Option<Strin
     }
     // An attempt that timed out on a busy machine is repeated with the next number; the same number twice is a repeat.
     let doubled = arrivals.times > arrivals.attempts.len();
-    (doubled && fault.spares_results()).then(|| format!("{event} came twice as the same attempt, and nothing had crashed"))
+    (doubled && fault.spares_results())
+        .then(|| format!("{event} came twice as the same attempt, and nothing had crashed"))
 }
 
 fn print_head() {
@@ -260,7 +255,7 @@ async fn no_accepted_event_is_lost_whatever_is_killed() {
     let mut stack = Stack::start(options).await;
     let mut verdicts = Vec::new();
     print_head();
-    for fault in [Fault::KillWorker; 10] {
+    for fault in Fault::ALL {
         let verdict = run(&mut stack, fault).await;
         print(&verdict);
         stack.assert_ledger_balances().await;

@@ -55,15 +55,20 @@ fn may_import(from: Layer, from_name: &str, to: Layer, to_name: &str) -> bool {
 
 #[test]
 fn imports_run_one_way() {
-    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let metadata =
+        MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
     let root = metadata.workspace_root.as_str();
-    let members: Vec<(&Package, Layer)> = metadata.packages.iter().map(|package| (package, layer_of(package, root))).collect();
+    let members: Vec<(&Package, Layer)> =
+        metadata.packages.iter().map(|package| (package, layer_of(package, root))).collect();
     assert!(members.len() > 20, "cargo metadata listed only {} members", members.len());
 
     let mut wrong = BTreeSet::new();
     for (package, layer) in &members {
-        for dependency in package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development) {
-            let Some((target, target_layer)) = members.iter().find(|(member, _)| *member.name == dependency.name) else {
+        for dependency in
+            package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development)
+        {
+            let Some((target, target_layer)) = members.iter().find(|(member, _)| *member.name == dependency.name)
+            else {
                 continue;
             };
             if !may_import(*layer, package.name.as_str(), *target_layer, target.name.as_str()) {
@@ -79,7 +84,8 @@ fn the_domain_is_pure() {
     // What a pure crate could do harm with: runtimes, sockets, clocks and randomness of its own.
     const IMPURE: [&str; 9] =
         ["tokio", "actix-web", "reqwest", "diesel", "diesel-async", "deadpool-redis", "rand", "tracing", "config"];
-    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let metadata =
+        MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
     let root = metadata.workspace_root.as_str();
     let impure: Vec<String> = metadata
         .packages
@@ -89,7 +95,9 @@ fn the_domain_is_pure() {
             package
                 .dependencies
                 .iter()
-                .filter(|dependency| dependency.kind != DependencyKind::Development && IMPURE.contains(&dependency.name.as_str()))
+                .filter(|dependency| {
+                    dependency.kind != DependencyKind::Development && IMPURE.contains(&dependency.name.as_str())
+                })
                 .map(|dependency| format!("{} imports {}", package.name, dependency.name))
         })
         .collect();
@@ -98,14 +106,16 @@ fn the_domain_is_pure() {
 
 #[test]
 fn all_sql_lives_in_the_store() {
-    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
+    let metadata =
+        MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().expect("cargo metadata answers");
     let offenders: Vec<String> = metadata
         .packages
         .iter()
         .filter(|package| package.name.as_str() != "onering-store")
         .filter(|package| {
             package.dependencies.iter().any(|dependency| {
-                dependency.kind != DependencyKind::Development && matches!(dependency.name.as_str(), "diesel" | "diesel_migrations")
+                dependency.kind != DependencyKind::Development
+                    && matches!(dependency.name.as_str(), "diesel" | "diesel_migrations")
             })
         })
         .map(|package| package.name.to_string())

@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn stack() -> Stack {
-    Stack::start(StackOptions { environment: vec![("ONERING_WEBHOOKS_BACKOFF_SECONDS", "1,2".to_owned())], ..StackOptions::default() }).await
+    Stack::start(StackOptions {
+        environment: vec![("ONERING_WEBHOOKS_BACKOFF_SECONDS", "1,2".to_owned())],
+        ..StackOptions::default()
+    })
+    .await
 }
 
 /// Waits until the one delivery of an event has this status, and answers it with its attempts.
@@ -74,9 +78,13 @@ async fn two_failures_and_a_success_take_three_attempts_at_the_scheduled_waits()
     assert_eq!(outcomes, [json!(503), json!(503), json!(200)]);
     let waits: Vec<Duration> = requests.windows(2).map(|pair| pair[1].instant - pair[0].instant).collect();
     println!("waits between attempts: {waits:?}");
-    assert!(waits[0] >= Duration::from_secs(1) && waits[1] >= Duration::from_secs(2), "earlier than scheduled: {waits:?}");
+    assert!(
+        waits[0] >= Duration::from_secs(1) && waits[1] >= Duration::from_secs(2),
+        "earlier than scheduled: {waits:?}"
+    );
     assert!(requests.iter().all(|request| request.body == requests[0].body), "the body is the same on every attempt");
-    let stamps: Vec<_> = requests.iter().map(|request| request.header("X-Webhook-Timestamp").map(str::to_owned)).collect();
+    let stamps: Vec<_> =
+        requests.iter().map(|request| request.header("X-Webhook-Timestamp").map(str::to_owned)).collect();
     assert!(stamps[0] != stamps[2], "each attempt is stamped anew: {stamps:?}");
     stack.assert_ledger_balances().await;
 }
@@ -187,7 +195,8 @@ async fn the_test_call_answers_what_the_receiver_said() {
     receiver.otherwise(Reply::status(204));
     let partner = Partner::create(&stack, "acme", json!({})).await;
     let subscription = partner.subscribe(&receiver.url("/hook"), json!({})).await;
-    let attempt = partner.api.post(&format!("/v1/external/webhooks/{}/test", subscription.id), &json!({})).await.expect(200);
+    let attempt =
+        partner.api.post(&format!("/v1/external/webhooks/{}/test", subscription.id), &json!({})).await.expect(200);
     assert!(attempt.to_string().contains("204"), "{attempt}");
     assert_eq!(receiver.wait_for(1).await[0].header("X-Webhook-Event"), Some("webhook.test"));
 }
@@ -199,7 +208,8 @@ async fn an_event_published_in_sql_is_delivered_when_its_transaction_commits() {
     let partner = Partner::create(&stack, "acme", json!({})).await;
     partner.subscribe(&receiver.url("/hook"), json!({})).await;
     let mut client = stack.database.connect().await;
-    let publish = "SELECT onering.publish_event('acme', 'ring.forged', jsonb_build_object('number', $1::text::integer), NULL)";
+    let publish =
+        "SELECT onering.publish_event('acme', 'ring.forged', jsonb_build_object('number', $1::text::integer), NULL)";
     let dropped = client.transaction().await.unwrap();
     dropped.execute(publish, &[&"1"]).await.unwrap();
     dropped.rollback().await.unwrap();

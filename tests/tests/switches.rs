@@ -127,7 +127,8 @@ async fn every_process_has_left_a_receipt(stack: &Stack) {
         let processes = flags["processes"].as_array().cloned().unwrap_or_default();
         let mut names: Vec<&str> = processes.iter().filter_map(|process| process["process"].as_str()).collect();
         names.sort_unstable();
-        let fingerprints: BTreeSet<String> = processes.iter().map(|process| process["fingerprint"].to_string()).collect();
+        let fingerprints: BTreeSet<String> =
+            processes.iter().map(|process| process["fingerprint"].to_string()).collect();
         if names == expected && fingerprints.len() == 1 { Ok(()) } else { Err(flags.to_string()) }
     })
     .await;
@@ -167,8 +168,9 @@ async fn canary_only_and_a_disabled_key_take_effect_on_both_gateways_within_a_se
 
 /// Publishes so many events in one call; answers their ids.
 async fn publish_many(partner: &Partner, count: usize, batch: &str) -> Vec<String> {
-    let events: Vec<Value> =
-        (0..count).map(|number| json!({ "event_type": "ring.forged", "data": { "batch": batch, "number": number } })).collect();
+    let events: Vec<Value> = (0..count)
+        .map(|number| json!({ "event_type": "ring.forged", "data": { "batch": batch, "number": number } }))
+        .collect();
     let answer = partner.api.post("/v1/external/events/batch", &Value::Array(events)).await.expect(202);
     assert_eq!(answer["accepted"], count, "{answer}");
     answer["results"].as_array().unwrap().iter().map(|result| result["event_id"].as_str().unwrap().to_owned()).collect()

@@ -89,7 +89,8 @@ async fn the_command_line_signs_and_verifies_every_case() {
     for case in cases(SIGNATURES) {
         let body = STANDARD.decode(text(&case, "body_base64")).unwrap();
         let stamp = case["timestamp"].to_string();
-        let sign = ["sign", "--secret", text(&case, "secret"), "--event-id", text(&case, "event_id"), "--timestamp", &stamp];
+        let sign =
+            ["sign", "--secret", text(&case, "secret"), "--event-id", text(&case, "event_id"), "--timestamp", &stamp];
         let signed = outside::run(&onering, sign, scratch.path(), &body).await;
         assert_eq!(signed.code, 0, "{}", signed.text);
         for (name, field) in [

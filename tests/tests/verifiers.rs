@@ -149,7 +149,8 @@ async fn outside_verifiers_take_what_the_worker_sends_and_refuse_forgeries() {
 
     // The samples are also told the time, and follow our rule for stamps of the future.
     let ahead = SignedRequest { what: "a stamp of the future".to_owned(), now: genuine.now - 60, ..genuine.clone() };
-    let late = SignedRequest { what: "a delivery replayed later".to_owned(), now: now() + WINDOW + 2, ..genuine.clone() };
+    let late =
+        SignedRequest { what: "a delivery replayed later".to_owned(), now: now() + WINDOW + 2, ..genuine.clone() };
     requests.extend([(ahead, false), (late, false)]);
     requests.extend(garbled(&genuine));
     for sample in Verifier::samples() {

@@ -25,7 +25,7 @@ const CONTROL_CONNECTIONS: usize = 2;
 /// What background work gets to end, however long the requests took.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// The deadline of each readiness check.
-const CHECK: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_millis(800);
 
 /// Everything a service shares with its kind. Clones share everything.
 #[derive(Clone)]

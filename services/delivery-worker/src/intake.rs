@@ -100,7 +100,7 @@ impl Intake {
     /// What dead workers left, now and then and then all of it; else what is new.
     async fn take(&mut self, room: usize) -> Result<Taken, QueueError> {
         let now = self.context.clock.monotonic();
-        if now >= self.next_claim + Duration::from_secs(900) {
+        if now >= self.next_claim {
             let claimed = self.consumer.claim_idle(self.context.lease, room).await;
             match claimed {
                 Ok(batch) if !batch.entries.is_empty() => return Ok(Taken { batch, source: Source::TakenOver }),

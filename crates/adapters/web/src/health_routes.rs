@@ -6,15 +6,16 @@ use onering_telemetry::Metrics;
 
 use crate::api_error::{ApiError, ApiResult};
 use crate::health::{Health, ReadinessStatus};
+use crate::reading::reading;
 
 /// Adds the three routes. They need no credentials: keep them off the public side.
 pub(crate) fn configure(config: &mut web::ServiceConfig, health: &Health, metrics: &Metrics) {
     config
         .app_data(web::Data::new(health.clone()))
         .app_data(web::Data::new(metrics.clone()))
-        .service(web::resource("/healthz").get(healthz))
-        .service(web::resource("/readyz").get(readyz))
-        .service(web::resource("/metrics").get(render_metrics));
+        .service(web::resource("/healthz").route(reading().to(healthz)))
+        .service(web::resource("/readyz").route(reading().to(readyz)))
+        .service(web::resource("/metrics").route(reading().to(render_metrics)));
 }
 
 async fn healthz() -> HttpResponse {

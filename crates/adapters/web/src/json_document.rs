@@ -7,6 +7,16 @@ use serde_json::error::Category;
 use crate::json_text;
 use crate::object_probe::wants_object;
 
+/// What chrono says of a text that is no time.
+const NO_TIME: [&str; 6] = [
+    "input is out of range",
+    "no possible date and time matching input",
+    "input is not enough for unique date and time",
+    "input contains invalid characters",
+    "premature end of input",
+    "trailing input",
+];
+
 /// The longest field name repeated in an answer, in characters.
 const LONGEST_NAME: usize = 200;
 
@@ -91,6 +101,9 @@ fn without_position(words: &str) -> String {
 
 /// serde's words in terms of JSON instead of Rust, as a sentence.
 pub(crate) fn sentence(words: &str) -> String {
+    if NO_TIME.contains(&words) {
+        return "Not a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z.".to_owned();
+    }
     let plain = match words.rsplit_once("expected ") {
         Some((before, wanted)) => format!("{before}expected {}", plain_type(wanted)),
         None => words.to_owned(),

@@ -23,6 +23,7 @@ mod operator_auth;
 mod page;
 mod problem_schema;
 mod proxy;
+mod reading;
 mod request_body;
 mod request_id;
 mod request_scope;
@@ -45,6 +46,7 @@ pub use operator_auth::{
 pub use page::{Limit, Page};
 pub use problem_schema::ProblemSchema;
 pub use proxy::{ForwardPlan, Forwarded, NoUpstream, Proxy, ProxyError, Upstreams};
+pub use reading::reading;
 pub use request_body::{BodyLimits, CappedBody};
 pub use request_id::{REQUEST_ID_HEADER, RequestTag};
 pub use request_scope::{RequestScope, RequestScopeService};

@@ -1,5 +1,6 @@
 //! A stack of the benchmark's own, in a temporary folder, on free ports.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
@@ -42,7 +43,7 @@ impl PrivateStack {
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir()
             .context("no temporary folder can be made")?;
-        let folder = RunFolder::create_at(directory.path().join("run"))?;
+        let folder = RunFolder::create_at(directory.path().to_owned())?;
         Ok(Self { directory, folder, supervisor: None })
     }
 
@@ -94,6 +95,10 @@ impl PrivateStack {
         // What a supervisor that had to be killed has left.
         stack::stop(&self.folder).await.context("the stack of the benchmark cannot be stopped")?;
         let path = self.directory.path().to_owned();
-        self.directory.close().with_context(|| format!("{} cannot be removed", path.display()))
+        match self.directory.close() {
+            // An abandoned supervisor has removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other.with_context(|| format!("{} cannot be removed", path.display())),
+        }
     }
 }

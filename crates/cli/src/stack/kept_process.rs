@@ -22,7 +22,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// What in-flight work may take after SIGTERM before a process is killed; the services stop by themselves within 25 s.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Variables for people's commands, which are no business of the services.
-const NOT_FOR_SERVICES: [&str; 2] = ["ONERING_BASE_URL", "ONERING_ADMIN_KEY"];
+const NOT_FOR_SERVICES: [&str; 3] = ["ONERING_BASE_URL", "ONERING_ADMIN_KEY", "ONERING_WEBHOOK_SECRET"];
 
 /// A process and what it takes to start it again.
 pub(super) struct KeptProcess {

@@ -18,14 +18,20 @@ use utoipa::OpenApi;
 
 use self::document::InCommon;
 
+/// The methods of the table. `get` answers `HEAD` too.
+mod method {
+    pub(super) use actix_web::web::{delete, patch, post, put};
+    pub(super) use onering_web::reading as get;
+}
+
 macro_rules! routes {
     ($($path:literal { $($method:ident $module:ident::$handler:ident)+ })+) => {
         /// Registers every route.
         pub(crate) fn configure(config: &mut ServiceConfig) {
-            $(config.service(web::resource($path)$(.route(web::$method().to($module::$handler)))+);)+
-            config.service(web::resource("/openapi.json").route(web::get().to(document::serve)));
+            $(config.service(web::resource($path)$(.route(method::$method().to($module::$handler)))+);)+
+            config.service(web::resource("/openapi.json").route(method::get().to(document::serve)));
             // Behind the front door, which passes on what begins with /v1/admin.
-            config.service(web::resource("/v1/admin/openapi.json").route(web::get().to(document::serve)));
+            config.service(web::resource("/v1/admin/openapi.json").route(method::get().to(document::serve)));
         }
 
         /// The documentation of every route.

@@ -1,5 +1,7 @@
 //! Operators' own keys.
 
+use std::time::Duration;
+
 use onering_keys::{AdminToken, Role};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,4 +69,16 @@ async fn a_key_that_has_expired_is_refused() {
     assert_eq!(flags(&world, text(&key, "admin_key")).await, 200);
     connection.execute("UPDATE admin_keys SET expires_at = now() WHERE name = 'Ada'", &[]).await.unwrap();
     assert_eq!(flags(&world, text(&key, "admin_key")).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_silent_is_not_waited_for_for_ever() {
+    let world = World::new().await;
+    let holder = world.database.connect().await;
+    holder.batch_execute("BEGIN; LOCK TABLE admin_keys IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(10), world.get("/v1/admin/flags")).await.unwrap();
+    assert_eq!(answer.refusal(), (503, "DEPENDENCY_UNAVAILABLE", None));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    world.get("/v1/admin/flags").await.expect(200);
 }

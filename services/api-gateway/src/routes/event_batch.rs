@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::events::NewEventSchema;
+use super::idempotency_header::NoSentKey;
 use crate::access::{PublishEvents, Recognised};
 use crate::operations::{BatchItems, ItemOutcome, publish_batch};
 use crate::worker::OnWorker;
@@ -59,7 +60,8 @@ pub(super) struct ItemResult {
 
 /// Publish up to 1,000 events
 ///
-/// A JSON array, or one JSON document a line. An item may also have an `idempotency_key`. Each item counts against the limit;
+/// A JSON array, or one JSON document a line. An item may also have an `idempotency_key`; the header `Idempotency-Key` is
+/// refused here. Each item counts against the limit;
 /// when too little is left, the whole batch is refused.
 #[utoipa::path(
     post, path = "/v1/external/events/batch", operation_id = "publishEvents", tag = "Events", security(("api_key" = ["write:events"])),
@@ -72,8 +74,11 @@ pub(super) struct ItemResult {
         (status = "default", description = "A refusal of the whole batch.", body = onering_web::ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn publish(caller: Recognised<PublishEvents, CappedBody>, OnWorker(worker): OnWorker) -> ApiResult {
-    let body = &caller.input;
+pub(super) async fn publish(
+    caller: Recognised<PublishEvents, (NoSentKey, CappedBody)>,
+    OnWorker(worker): OnWorker,
+) -> ApiResult {
+    let (NoSentKey, body) = &caller.input;
     let items = match BatchItems::split(&body.media_type, &body.bytes) {
         Ok(items) => items,
         Err(problem) => {

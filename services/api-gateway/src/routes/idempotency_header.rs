@@ -28,6 +28,20 @@ impl FromRequest for SentKey {
     }
 }
 
+/// For calls that take none: a header that is ignored would promise what is not kept.
+pub(super) struct NoSentKey;
+
+impl FromRequest for NoSentKey {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let detail = "A batch has no Idempotency-Key of its own: give each item its `idempotency_key`.";
+        let is_sent = request.headers().contains_key(HEADER);
+        ready(if is_sent { Err(Problem::invalid(HEADER, detail).into()) } else { Ok(Self) })
+    }
+}
+
 fn wrong() -> Problem {
     let detail = format!(
         "An Idempotency-Key has 1 to {} visible ASCII characters, and is sent once.",

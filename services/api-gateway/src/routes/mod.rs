@@ -16,7 +16,7 @@ use actix_web::http::header::{ALLOW, Allow, TryIntoHeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Resource, Route, web};
 use onering_problem::{Code, Problem};
-use onering_web::{ApiError, ApiResult, BodyLimits};
+use onering_web::{ApiError, ApiResult, BodyLimits, reading};
 
 use crate::access::{AnyKey, Caller, answer_scope};
 
@@ -28,10 +28,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, limits: BodyLimits) {
     let batch = BodyLimits { cap: limits.cap.saturating_mul(BATCH_BODIES), ..limits };
     let external = web::scope("/v1/external")
         .wrap(from_fn(answer_scope))
-        .service(call("/me", [(Method::GET, web::get().to(me::show))]))
+        .service(call("/me", [(Method::GET, reading().to(me::show))]))
         .service(call("/events", [(Method::POST, web::post().to(events::publish))]))
         .service(call("/events/batch", [(Method::POST, web::post().to(event_batch::publish))]).app_data(batch))
-        .service(call("/event-types", [(Method::GET, web::get().to(event_types::list))]))
+        .service(call("/event-types", [(Method::GET, reading().to(event_types::list))]))
         .configure(configure_webhooks)
         .default_service(web::to(product::forward));
     config.service(external);
@@ -39,9 +39,9 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, limits: BodyLimits) {
 }
 
 fn configure_webhooks(config: &mut web::ServiceConfig) {
-    let all = [(Method::GET, web::get().to(webhooks::list)), (Method::POST, web::post().to(webhooks::create))];
+    let all = [(Method::GET, reading().to(webhooks::list)), (Method::POST, web::post().to(webhooks::create))];
     let one = [
-        (Method::GET, web::get().to(webhooks::show)),
+        (Method::GET, reading().to(webhooks::show)),
         (Method::PATCH, web::patch().to(webhooks::change)),
         (Method::DELETE, web::delete().to(webhooks::delete)),
     ];
@@ -50,19 +50,24 @@ fn configure_webhooks(config: &mut web::ServiceConfig) {
         .service(call("/webhooks/{id}", one))
         .service(call("/webhooks/{id}/rotate-secret", [(Method::POST, web::post().to(webhooks::rotate_secret))]))
         .service(call("/webhooks/{id}/test", [(Method::POST, web::post().to(webhooks::test))]))
-        .service(call("/deliveries", [(Method::GET, web::get().to(deliveries::list))]))
-        .service(call("/deliveries/{id}", [(Method::GET, web::get().to(deliveries::show))]))
+        .service(call("/deliveries", [(Method::GET, reading().to(deliveries::list))]))
+        .service(call("/deliveries/{id}", [(Method::GET, reading().to(deliveries::show))]))
         .service(call("/deliveries/{id}/resend", [(Method::POST, web::post().to(deliveries::resend))]));
 }
 
 /// A resource whose other methods are refused as every call is: after the caller is known, with its headers.
 fn call<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let methods: Vec<Method> = routes.iter().map(|(method, _)| method.clone()).collect();
+    let methods: Vec<Method> = routes.iter().flat_map(|(method, _)| with_head(method)).collect();
     let resource = routes.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
     resource.default_service(web::to(move |_: Caller<AnyKey>| {
         let methods = methods.clone();
         async move { ApiResult::<HttpResponse>::Err(method_not_allowed(methods)) }
     }))
+}
+
+/// What can be got can be asked for its head.
+fn with_head(method: &Method) -> impl Iterator<Item = Method> + use<> {
+    std::iter::once(method.clone()).chain((*method == Method::GET).then_some(Method::HEAD))
 }
 
 /// 405, naming the methods there are.

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use onering_clock::Clock;
 use onering_keys::KeyRecord;
 use onering_problem::{Code, Problem};
 use onering_rate_limit::Cost;
@@ -49,7 +50,7 @@ pub(super) async fn forward(
         forwarded: Forwarded::Replace(client),
         keep_host: false,
         remove: &kept_back(&request),
-        set: identification(&caller.key, &tag),
+        set: identification(&caller.key, &tag, trace(&request, &worker.clock)),
     };
     worker.forwarder.proxy.forward(&request, payload, plan).await
 }
@@ -64,25 +65,77 @@ fn nothing_here(is_sound: bool) -> ApiError {
     }
 }
 
-/// The token, and whatever poses as ours.
+/// The token, and whatever poses as ours. That is also every name with an underscore: CGI and its heirs (WSGI, Rack, PHP)
+/// make one name of `X-OneRing-Owner-Id` and `X_OneRing_Owner_Id`, so the product could take a client's word for ours.
 fn kept_back(request: &HttpRequest) -> Vec<HeaderName> {
-    let posing = request.headers().keys().filter(|name| name.as_str().starts_with(OURS));
+    let poses = |name: &str| name.starts_with(OURS) || name.contains('_');
+    let posing = request.headers().keys().filter(|name| poses(name.as_str()));
     let posing = posing.filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
     posing.chain([AUTHORIZATION, HeaderName::from_static("x-admin-key")]).collect()
 }
 
 /// Who calls, as the product may rely on it.
-fn identification(key: &KeyRecord, tag: &RequestTag) -> Vec<(HeaderName, HeaderValue)> {
+fn identification(key: &KeyRecord, tag: &RequestTag, trace: Option<String>) -> Vec<(HeaderName, HeaderValue)> {
     let scopes: Vec<&str> = key.scopes.iter().map(onering_keys::Scope::as_str).collect();
     let told = [
         ("x-onering-key-id", Some(key.key_id.to_string())),
         ("x-onering-owner-id", Some(key.owner_id.to_string())),
         ("x-onering-scopes", Some(scopes.join(" "))),
         ("x-onering-request-id", Some(tag.to_string())),
-        (traceparent::HEADER, traceparent::of(&Span::current())),
+        (traceparent::HEADER, trace),
     ];
     let header = |(name, value): (&'static str, Option<String>)| {
         Some((HeaderName::from_static(name), HeaderValue::from_str(&value?).ok()?))
     };
     told.into_iter().filter_map(header).collect()
+}
+
+/// The trace the product is to join: our span of it, or else one that begins here. `None` leaves the caller's own.
+fn trace(request: &HttpRequest, clock: &Clock) -> Option<String> {
+    traceparent::of(&Span::current()).or_else(|| {
+        let sent = request.headers().get(traceparent::HEADER).and_then(|value| value.to_str().ok());
+        (!sent.is_some_and(is_traceparent)).then(|| fresh_traceparent(&clock.entropy32()))
+    })
+}
+
+/// `00-<trace>-<span>-00`: a trace that nobody has sampled yet.
+fn fresh_traceparent(entropy: &[u8; 32]) -> String {
+    let digits = entropy.iter().fold(String::with_capacity(64), |digits, byte| digits + &format!("{byte:02x}"));
+    format!("00-{}-{}-00", &digits[..32], &digits[32..48])
+}
+
+/// Whether the text is W3C's trace context: ids that are not all zeros, and behind the flags whatever a later version has.
+fn is_traceparent(text: &str) -> bool {
+    let hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+    };
+    let id = |part: &str, length| hex(part, length) && part.bytes().any(|digit| digit != b'0');
+    match text.split('-').collect::<Vec<_>>()[..] {
+        [version, trace, span, flags, ref later @ ..] => {
+            hex(version, 2)
+                && version != "ff"
+                && (version != "00" || later.is_empty())
+                && id(trace, 32)
+                && id(span, 16)
+                && hex(flags, 2)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trace_context_is_one() {
+        const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(is_traceparent(GOOD) && is_traceparent(&format!("01{}-more", &GOOD[2..])));
+        assert!(is_traceparent(&fresh_traceparent(&[0xa5; 32])));
+        let zeros = GOOD.replace("b7ad6b7169203331", "0000000000000000");
+        for bad in ["", "nonsense", &zeros, &GOOD.to_uppercase(), &format!("{GOOD}-more"), &format!("ff{}", &GOOD[2..])]
+        {
+            assert!(!is_traceparent(bad), "{bad}");
+        }
+    }
 }

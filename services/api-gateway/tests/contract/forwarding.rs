@@ -107,8 +107,11 @@ async fn the_product_always_gets_a_trace_to_join() {
     assert_eq!(send(request).await.status, 200);
     let request = stack.with_key(Method::GET, "/rings", &key).header("traceparent", "nonsense");
     assert_eq!(send(request).await.status, 200);
-    let traces: Vec<String> =
-        product.requests().iter().map(|received| received.header("traceparent").unwrap_or_default().to_owned()).collect();
+    let traces: Vec<String> = product
+        .requests()
+        .iter()
+        .map(|received| received.header("traceparent").unwrap_or_default().to_owned())
+        .collect();
     assert_eq!(traces[1], CALLERS, "no span of ours is exported here, so the caller's is the parent");
     for made in [&traces[0], &traces[2]] {
         let parts: Vec<&str> = made.split('-').collect();

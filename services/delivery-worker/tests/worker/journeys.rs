@@ -95,8 +95,9 @@ async fn switched_off_what_waits_for_its_turn_is_held() {
     let receiver = Receiver::start().await;
     receiver.otherwise(Reply::hang());
     bench.subscribe(&receiver.url("/hook"), json!({ "max_in_flight": 1, "timeout_seconds": 2 })).await;
+    let entries = bench.publish_leased(6, "1 hour").await;
     let _worker = bench.worker().start().await;
-    bench.publish(6).await;
+    bench.stream().push(&entries).await.unwrap();
     receiver.wait_for(1).await;
     bench.delivery(false);
     // A sweep that began just before may have released them again: then they are due, and nobody sends them either.
