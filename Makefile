@@ -40,8 +40,8 @@ test: tools-python tools-node ## Run every test against real Postgres and Redis
 	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 	@$(CARGO) build --locked --workspace --bins
-	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace
 	@$(CARGO) test --locked --workspace --doc --quiet
+	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace
 
 tools-python: $(TOOLS)/python/.installed
 $(TOOLS)/python/.installed: tests/requirements.txt

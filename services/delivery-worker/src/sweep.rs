@@ -23,14 +23,25 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Rows leased by one statement, at most.
 const BATCH: usize = 500;
 
+/// What came of one round.
+#[derive(Debug, Default)]
+struct Round {
+    /// Something was due, or it was not looked.
+    found: bool,
+    /// More may be due than there were places for.
+    out_of_room: bool,
+}
+
 /// Sweeps until stopped.
 pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = Failing::new("the sweep failed");
     let mut release = Release::default();
+    let mut last = Round::default();
     loop {
         tokio::select! {
+            () = room(&context), if last.out_of_room => {}
             _ = tick.tick() => release.look_again(),
             () = context.wake_release.notified() => release.look_again(),
             () = context.wake_sweep.notified() => {}
@@ -42,22 +53,31 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
             context.tally.swept_nothing();
             continue;
         }
-        match sweep(&context, &dispatcher, &mut release).await {
-            Ok(found) => {
+        last = match sweep(&context, &dispatcher, &mut release).await {
+            Ok(round) => {
                 failing.worked();
-                if !found {
+                if !round.found {
                     context.tally.swept_nothing();
                 }
+                round
             }
             Err(error) => {
                 context.metrics.sweep_failures.inc();
                 failing.failed(&error);
+                Round::default()
             }
-        }
+        };
     }
 }
 
-/// Releases, then leases batch after batch until nothing is due. Answers whether there was anything.
+/// Waits until a good part of the places is free again, so that a backlog is taken in batches.
+async fn room(context: &Context) {
+    let wanted = u32::try_from(context.max_in_flight.min(BATCH)).unwrap_or(1);
+    // An error means that the places were closed, which nobody does; the permit only says that they are there.
+    drop(context.sweep_places.acquire_many(wanted).await);
+}
+
+/// Releases, then leases batch after batch until nothing is due.
 ///
 /// # Errors
 /// [`StoreError`] when Postgres fails; what was leased until then is under way.
@@ -65,16 +85,17 @@ async fn sweep(
     context: &Arc<Context>,
     dispatcher: &DispatcherHandle,
     release: &mut Release,
-) -> Result<bool, StoreError> {
+) -> Result<Round, StoreError> {
     let mut found = release.round(context).await? > 0;
     loop {
         context.recovery.seen(context.clock.monotonic());
-        let free = context.sweep_places.available_permits();
-        if free == 0 || !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
-            return Ok(true);
+        if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
+            return Ok(Round { found: true, out_of_room: false });
         }
-        let wanted = u32::try_from(free.min(BATCH)).unwrap_or(1);
-        let Ok(mut places) = Arc::clone(&context.sweep_places).try_acquire_many_owned(wanted) else { return Ok(true) };
+        let wanted = u32::try_from(context.sweep_places.available_permits().min(BATCH)).unwrap_or(1).max(1);
+        let Ok(mut places) = Arc::clone(&context.sweep_places).try_acquire_many_owned(wanted) else {
+            return Ok(Round { found: true, out_of_room: true });
+        };
         let swept = {
             let mut connection = context.pool.get().await?;
             leases::sweep(&mut connection, &context.instance, context.lease, wanted).await?
@@ -84,7 +105,7 @@ async fn sweep(
         found |= count > 0;
         arrive(context, dispatcher, items(context, swept, &mut places)).await;
         if count < wanted as usize {
-            return Ok(found);
+            return Ok(Round { found, out_of_room: false });
         }
     }
 }

@@ -27,17 +27,20 @@ const PORTS: [&str; 8] = [
 /// A folder to start a stack in; whatever runs there is stopped at the end.
 struct Stack {
     folder: ScratchDir,
-    ports: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Stack {
     fn new() -> Self {
-        let ports = PORTS.iter().map(|variable| (*variable, free_port().to_string())).collect();
-        Self { folder: scratch_dir("stack"), ports }
+        let ports = PORTS.iter().map(|variable| (*variable, free_port().to_string()));
+        // What Redis loses when it is killed is sent after one lease, which is to be short here.
+        let lease = ("ONERING_WEBHOOKS_LEASE_SECONDS", "5".to_owned());
+        Self { folder: scratch_dir("stack"), environment: ports.chain([lease]).collect() }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
-        let environment: Vec<(&str, &str)> = self.ports.iter().map(|(name, port)| (*name, port.as_str())).collect();
+        let environment: Vec<(&str, &str)> =
+            self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         run(self.folder.path(), &environment, arguments)
     }
 
@@ -154,14 +157,14 @@ async fn what_keeps_a_stack_from_starting_is_named() {
     assert_eq!(stack.run(&["down"]).success(), "no stack was started here\n");
 
     let taken = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
-    let admin = stack.ports.iter_mut().find(|(name, _)| *name == "ONERING_ADMIN_PORT").unwrap();
+    let admin = stack.environment.iter_mut().find(|(name, _)| *name == "ONERING_ADMIN_PORT").unwrap();
     let free = std::mem::replace(&mut admin.1, taken.local_addr().unwrap().port().to_string());
     let ran = stack.run(&["up"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("ONERING_ADMIN_PORT") && ran.err.contains("is taken"), "{ran:?}");
 
-    stack.ports.iter_mut().find(|(name, _)| *name == "ONERING_ADMIN_PORT").unwrap().1 = free;
-    stack.ports.push(("ONERING_WEBHOOKS_BACKOFF_SECONDS", "soon".to_owned()));
+    stack.environment.iter_mut().find(|(name, _)| *name == "ONERING_ADMIN_PORT").unwrap().1 = free;
+    stack.environment.push(("ONERING_WEBHOOKS_BACKOFF_SECONDS", "soon".to_owned()));
     let ran = stack.run(&["up"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("ONERING_WEBHOOKS_BACKOFF_SECONDS") && ran.err.contains("soon"), "{ran:?}");

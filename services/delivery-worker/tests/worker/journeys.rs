@@ -138,8 +138,10 @@ async fn two_workers_share_the_work_and_never_double_it() {
     let receiver = Receiver::start().await;
     receiver.otherwise(Reply::status(200).delay(Duration::from_millis(5)));
     bench.subscribe(&receiver.url("/hook"), json!({})).await;
-    let _one = bench.worker().env("ONERING_INSTANCE", "one").start().await;
-    let _two = bench.worker().env("ONERING_INSTANCE", "two").start().await;
+    // So few places that neither can take everything at once.
+    let worker =
+        |name| bench.worker().env("ONERING_INSTANCE", name).env("ONERING_WEBHOOKS_MAX_IN_FLIGHT", "10").start();
+    let (_one, _two) = (worker("one").await, worker("two").await);
     for _ in 0..5 {
         bench.publish(200).await;
     }

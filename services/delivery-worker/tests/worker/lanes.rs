@@ -36,6 +36,18 @@ async fn the_sweep_finds_room_beside_a_waiting_reader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_goes_out_as_fast_as_there_is_room() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let _worker = bench.worker().env("ONERING_WEBHOOKS_MAX_IN_FLIGHT", "2").start().await;
+    bench.publish(200).await;
+    // A handful a second, as often as the sweep looks by itself, would take most of a minute.
+    receiver.wait_for(200).await;
+    bench.wait_for("status = 'DELIVERED'", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lease_covers_the_request_that_is_under_way() {
     let bench = Bench::new().await;
     let receiver = Receiver::start().await;
