@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
 use anyhow::Context as _;
 use onering_clock::Clock;
 use onering_telemetry::Metrics;
@@ -70,6 +71,7 @@ pub(crate) async fn run(options: FrontDoor) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::new(onering_settings::Service::Cli)?;
     run_server(&server, &clock, &health, &metrics, stop, move |config| {
+        config.route("/", web::get().to(to_documentation));
         for (path, service) in ROUTES {
             let handler = |door: Arc<Door>, service| {
                 move |request: HttpRequest, payload: web::Payload| {
@@ -83,6 +85,11 @@ pub(crate) async fn run(options: FrontDoor) -> anyhow::Result<ExitCode> {
     })
     .await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who opens the bare address in a browser wants to see something.
+async fn to_documentation() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs")).finish()
 }
 
 async fn pass_on(door: &Door, service: Service, request: HttpRequest, payload: web::Payload) -> ApiResult {

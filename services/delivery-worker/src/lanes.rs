@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use onering_ids::SubscriptionId;
 
 /// A lane queues this many deliveries for each one it may have under way, and never more than there is room left for: the
-/// fuller the worker, the less a single lane may queue, so however many receivers are slow, the others find room. What is
-/// beyond overflows to Postgres.
+/// fuller the worker, the less a single lane may queue (down to this many), so however many receivers are slow, the others
+/// find room. What is beyond overflows to Postgres.
 const QUEUED_PER_SLOT: usize = 16;
 /// What overflows comes back at the pace at which its lane gets on, as far as that is known: until it is, this many a
 /// second for each attempt it may have under way.
@@ -90,7 +90,7 @@ impl<T> Lanes<T> {
         item: T,
         now: Instant,
     ) -> Result<(), Overflow<T>> {
-        let limit = pace.queue_limit().min(self.room.saturating_sub(self.queued)).max(1);
+        let limit = pace.queue_limit().min(self.room.saturating_sub(self.queued)).max(QUEUED_PER_SLOT);
         let lane = self.lanes.entry(subscription).or_insert_with(|| Lane {
             queue: VecDeque::new(),
             in_flight: 0,
@@ -311,8 +311,8 @@ mod tests {
             queued.push(lanes.queued() - before);
         }
         assert_eq!(queued[..3], [500, 250, 125]);
-        assert!(queued.iter().all(|count| *count >= 1), "{queued:?}");
-        assert!(lanes.queued() <= ROOM + 30);
+        assert!(queued.iter().all(|count| *count >= QUEUED_PER_SLOT), "{queued:?}");
+        assert!(lanes.queued() <= ROOM + 30 * QUEUED_PER_SLOT);
     }
 
     /// A backlog that came back every few seconds would keep Postgres busy for nothing.

@@ -103,6 +103,8 @@ fn spawn(folder: &RunFolder, records: &ProcessRecords, spec: &ProcessSpec) -> an
     let mut command = Command::new(&spec.program);
     command.args(&spec.arguments).envs(&spec.environment);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // Should anything go wrong here, nobody else would end it.
+    command.kill_on_drop(true);
     for variable in super::ports::variables().chain(NOT_FOR_SERVICES) {
         command.env_remove(variable);
     }
