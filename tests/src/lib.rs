@@ -2,7 +2,10 @@
 //! people who use it (an operator, partners).
 //!
 //! Entry point: [`Stack::start`]. Everything here is reached as its users reach it: over HTTP, with their keys, or with
-//! plain SQL. Failure is a panic with a sentence.
+//! plain SQL. Failure is a panic with a sentence. Beside the stack: verifiers of other people ([`Verifier`]), the
+//! documentation as its readers use it ([`documents`]), and a ConfigMap as the kubelet mounts it ([`ConfigMapVolume`]).
+//!
+//! Deliberately absent: fakes of our own services, and sleeping.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,

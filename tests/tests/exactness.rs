@@ -162,3 +162,33 @@ async fn tiers_and_canaries_are_exact_and_refused_calls_do_not_count() {
     let admitted = hours.check(103, &after);
     assert!(admitted == 3 || !hours.is_one(), "{admitted}");
 }
+
+/// So many calls of one hour under one limit, the first of them admitted.
+fn hour(reset: u64, limit: u64, asked: u64, admitted: u64) -> Vec<Seen> {
+    let seen = |call: u64| Seen { admitted: call < admitted, limit, remaining: limit.saturating_sub(call + 1), reset };
+    (0..asked).map(seen).collect()
+}
+
+#[test]
+fn an_hour_that_turns_over_within_a_round_is_understood() {
+    let mut round = hour(3_600, 10, 12, 10);
+    round.extend(hour(7_200, 10, 4, 4));
+    let mut hours = Hours::default();
+    assert_eq!(hours.check(10, &round), 14);
+    assert!(!hours.is_one());
+    assert_eq!(hours.check(10, &hour(3_600, 10, 3, 0)), 0, "nothing was left of the first hour");
+}
+
+#[test]
+#[should_panic(expected = "of 12 asked with 10 of 10 left")]
+fn one_admitted_too_many_is_noticed() {
+    Hours::default().check(10, &hour(3_600, 10, 12, 11));
+}
+
+#[test]
+#[should_panic(expected = "each value once")]
+fn a_value_that_comes_twice_is_noticed() {
+    let mut round = hour(3_600, 10, 12, 10);
+    round[1].remaining = round[0].remaining;
+    Hours::default().check(10, &round);
+}
