@@ -38,7 +38,7 @@ smoke: built ## Run the smoke test against the running stack
 
 test: tools-python tools-node ## Run every test against real Postgres and Redis
 	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
-	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest@0.9.143
 	@$(CARGO) build --locked --workspace --bins
 	@$(CARGO) test --locked --workspace --doc --quiet
 	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace

@@ -20,10 +20,11 @@ COMMENT ON FUNCTION onering.uuid_v7() IS 'A fresh UUIDv7 (RFC 9562, section 5.7)
 
 CREATE FUNCTION onering.sibling_id(id uuid) RETURNS uuid
 LANGUAGE sql VOLATILE STRICT PARALLEL SAFE AS $$
-    SELECT overlay(gen_random_uuid()::text placing left(id::text, 15) from 1)::uuid
+    SELECT overlay(gen_random_uuid()::text placing left(id::text, 18) from 1)::uuid
 $$;
 COMMENT ON FUNCTION onering.sibling_id(uuid) IS
-    'A fresh UUIDv7 of the same millisecond as the given one, so that an event and its deliveries share a partition.';
+    'A fresh UUIDv7 of the same millisecond and place within it (RFC 9562, section 6.2, method 1) as the given one: an event and its '
+    'deliveries share a partition, and deliveries sort as their events do.';
 
 CREATE FUNCTION onering.typeid(prefix text, id uuid) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$

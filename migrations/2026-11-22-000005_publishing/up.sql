@@ -151,6 +151,10 @@ BEGIN
     IF data IS NULL THEN
         RAISE EXCEPTION 'data must not be null; use ''null''::jsonb for a JSON null' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF octet_length(data::text) > 1048576 THEN
+        RAISE EXCEPTION 'data must not be larger than 1 MiB, and is %; send a reference instead', pg_size_pretty(octet_length(data::text)::bigint)
+            USING ERRCODE = 'program_limit_exceeded';
+    END IF;
     digest := sha256(convert_to(jsonb_build_array(owner, type, data)::text, 'UTF8'));
     PERFORM i.event_id FROM onering.ingest_events(
         ARRAY[new_id], ARRAY[owner], ARRAY[type],
@@ -175,4 +179,4 @@ END
 $$;
 COMMENT ON FUNCTION onering.publish_event(text, text, jsonb, text) IS
     'Publishes an event inside the caller''s own transaction: it is delivered if and only if that commits. owner: a partner, or * for all. '
-    'The same idempotency key and content again answers the first event''s id.';
+    'data: at most 1 MiB. The same idempotency key and content again answers the first event''s id.';

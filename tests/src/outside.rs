@@ -45,6 +45,21 @@ pub fn onering_binary() -> PathBuf {
     program
 }
 
+/// `psql`: it comes with the Postgres that the tests start, be that installed or unpacked.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn psql() -> PathBuf {
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let versions = [Path::new("/usr/lib/postgresql").to_owned(), repository().join(".tools/usr/lib/postgresql")];
+    let packaged = versions.into_iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    let folders = packaged.map(|version| version.path().join("bin")).chain(on_path);
+    let programs = folders.map(|folder| folder.join("psql"));
+    programs.into_iter().find(|program| program.is_file()).expect("psql is missing: deploy/dev/install-servers.sh")
+}
+
 /// A Node script of ours, whose packages are installed.
 ///
 /// # Panics

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use onering_signing::{Scheme, Verifier};
 use onering_testkit::{Receiver, Reply, eventually};
+use onering_tests::outside::{psql, run, tests_folder};
 use onering_tests::{Partner, Stack, StackOptions};
 use serde_json::{Value, json};
 
@@ -207,15 +208,22 @@ async fn an_event_published_in_sql_is_delivered_when_its_transaction_commits() {
     let receiver = Receiver::start().await;
     let partner = Partner::create(&stack, "acme", json!({})).await;
     partner.subscribe(&receiver.url("/hook"), json!({})).await;
-    let mut client = stack.database.connect().await;
-    let publish =
-        "SELECT onering.publish_event('acme', 'ring.forged', jsonb_build_object('number', $1::text::integer), NULL)";
-    let dropped = client.transaction().await.unwrap();
-    dropped.execute(publish, &[&"1"]).await.unwrap();
-    dropped.rollback().await.unwrap();
-    let kept = client.transaction().await.unwrap();
-    kept.execute(publish, &[&"2"]).await.unwrap();
-    kept.commit().await.unwrap();
+    // The statements of a product that keeps its books in the same database.
+    let script = "CREATE TABLE product_rings (ring integer);
+        BEGIN;
+        INSERT INTO product_rings VALUES (1);
+        SELECT onering.publish_event('acme', 'ring.forged', '{\"number\": 1}');
+        ROLLBACK;
+        BEGIN;
+        INSERT INTO product_rings VALUES (2);
+        SELECT onering.publish_event('acme', 'ring.forged', jsonb_build_object('number', ring), 'ring-' || ring)
+            FROM product_rings;
+        COMMIT;
+        SELECT onering.publish_event('acme', 'ring.forged', '{\"number\": 2}', 'ring-2');";
+    let arguments = [stack.database.url(), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"];
+    let ran = run(psql(), arguments, tests_folder(), script.as_bytes()).await;
+    let ids: Vec<&str> = ran.text.lines().collect();
+    assert!(ran.code == 0 && ids.len() == 3 && ids[0] != ids[1] && ids[1] == ids[2], "{ran:?}");
     let received = receiver.wait_for(1).await.remove(0);
     assert_eq!(received.json()["data"]["number"], 2);
     stack.wait_until_settled(PATIENCE).await;

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(750);
 
 /// The wait before Postgres is asked again at the start: short at first, bounded.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether the overrides can be read at the moment.
 pub(crate) type Readable = Arc<AtomicBool>;

@@ -68,15 +68,31 @@ impl Link {
         Self { client, config, home, clock, slot: Mutex::default(), connecting: tokio::sync::Mutex::default() }
     }
 
-    /// Sends one command.
+    /// Sends one command. That a connection was closed shows at its next use, and after a restart of Redis, or its idle
+    /// timeout, the first to ask must not pay for that: then it is sent again on a new one, and may have been carried
+    /// out twice.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+        match self.query_once(command).await {
+            Err(fault) if fault.is_closed_connection() => self.query_once(command).await,
+            result => result,
+        }
+    }
+
+    /// Sends several commands in one round trip; again as [`query`](Self::query) does.
+    pub(crate) async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Fault> {
+        match self.pipeline_once(commands).await {
+            Err(fault) if fault.is_closed_connection() => self.pipeline_once(commands).await,
+            result => result,
+        }
+    }
+
+    async fn query_once<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
         let mut lent = self.lend().await?;
         let result = command.query_async(&mut lent.connection).await;
         self.judge(&lent, result)
     }
 
-    /// Sends several commands in one round trip.
-    pub(crate) async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Fault> {
+    async fn pipeline_once<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Fault> {
         let mut lent = self.lend().await?;
         let result = commands.query_async(&mut lent.connection).await;
         self.judge(&lent, result)

@@ -214,6 +214,29 @@ async fn pushing_and_reading_survive_a_lost_redis() {
     }
 }
 
+/// After a restart of Redis the first push must not be left to the sweep, nor the first take-over wait for the next.
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_nobody_his_command() {
+    let redis = onering_testkit::redis().await;
+    let network = TcpProxy::start(redis.port()).await;
+    let queue = queue(&network.url(&redis.url()));
+    let stream = queue.deliveries();
+    let mut consumer = queue.consumer("one");
+    stream.ensure_group().await.unwrap();
+    assert_eq!(consumer.read(1, Duration::ZERO).await.unwrap(), Batch::default());
+    for n in 1..=3 {
+        network.reset_connections().await;
+        assert_eq!(stream.push(&[entry(n)]).await.unwrap().pushed, 1);
+        network.reset_connections().await;
+        let batch = consumer.read(1, BLOCK).await.unwrap();
+        assert_eq!(read_entries(&batch), [entry(n)]);
+        network.reset_connections().await;
+        consumer.claim_idle(Duration::from_secs(60), 1).await.unwrap();
+        network.reset_connections().await;
+        stream.ack(&[batch.entries[0].0]).await.unwrap();
+    }
+}
+
 /// actix gives each of its workers a runtime of its own; a shared connection must not die with one of them.
 #[tokio::test]
 async fn the_shared_connections_outlive_the_runtimes_that_use_them() {

@@ -16,7 +16,7 @@ use crate::address::Tls;
 const CHANNEL: &str = "onering_deliveries";
 /// Waits between attempts to connect again: short at first, bounded.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens on a connection of its own until dropped, and opens another whenever that is lost.
 ///

@@ -55,17 +55,11 @@ pub(crate) async fn serve(mut asks: Receiver<Ask>, script: RateScript, shared: A
     }
 }
 
-/// One call within the deadline. A connection that Redis had closed is opened anew within it: a restart of Redis, or
-/// its idle timeout, is no loss. What the closed connection may have counted is then counted twice, which can refuse
-/// too much and never admit too much.
+/// One call within the deadline. A connection that Redis had closed is opened anew within it by the link: a restart of
+/// Redis, or its idle timeout, is no loss. What the closed connection may have counted is then counted twice, which can
+/// refuse too much and never admit too much.
 async fn call(script: &RateScript, batch: &[TakeRequest]) -> Result<Taken, Fault> {
-    let calling = async {
-        match script.call(batch).await {
-            Err(fault) if fault.is_closed_connection() => script.call(batch).await,
-            answer => answer,
-        }
-    };
-    timeout(DEADLINE, calling).await.unwrap_or(Err(Fault::Deadline))
+    timeout(DEADLINE, script.call(batch)).await.unwrap_or(Err(Fault::Deadline))
 }
 
 /// Requests sorted for the script: one entry for each key and policy, costs in order of arrival.

@@ -52,6 +52,20 @@ fn matched(ingested: &[Ingested]) -> Vec<Option<u32>> {
         .collect()
 }
 
+/// Lists go by delivery id, so what one process accepted is listed in the order in which it came.
+#[tokio::test]
+async fn deliveries_sort_as_their_events_do_however_fast_they_came() {
+    let mut world = World::new().await;
+    world.clock = onering_clock::Clock::manual(world.clock.now());
+    world.subscription("a", "*").await;
+    let samples: Vec<_> = (0..50).map(|_| Sample::new(&world, "a", "ring.forged", "{}")).collect();
+    accept_all(&mut world, &samples, None).await;
+    let out_of_order = "SELECT count(*) FROM (SELECT event_id, lag(event_id) OVER (ORDER BY delivery_id) AS before \
+                            FROM webhook_deliveries) AS listed WHERE before > event_id";
+    assert_eq!(world.number(out_of_order).await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM webhook_deliveries").await, 50);
+}
+
 #[tokio::test]
 async fn events_meet_the_subscriptions_they_match_in_the_order_given() {
     let mut world = World::new().await;
@@ -227,6 +241,7 @@ async fn publish_event_refuses_nonsense_with_a_sentence() {
         ("onering.publish_event('no spaces', 'a.b', '{}')", "owner"),
         ("onering.publish_event('acme', 'not a type', '{}')", "type"),
         ("onering.publish_event('acme', 'a.b', NULL)", "data"),
+        ("onering.publish_event('acme', 'a.b', to_jsonb(repeat('x', 1048575)))", "data"),
     ] {
         let refused = world.refused(&format!("SELECT {call}")).await;
         assert!(refused.starts_with(word), "{call}: {refused}");
