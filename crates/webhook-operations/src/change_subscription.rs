@@ -2,13 +2,13 @@ use onering_ids::SubscriptionId;
 use onering_problem::{Code, Problem};
 use onering_store::audit_log::Changed;
 use onering_store::subscriptions;
-use onering_store::{AsyncPgConnection, StoreError, transaction};
+use onering_store::{AsyncPgConnection, transaction};
 use onering_webhooks::{
     Disablement, Subscription, SubscriptionChange, SubscriptionPatch, SubscriptionStatus, WantedStatus,
 };
 
 use crate::error::OperationError;
-use crate::masking::refuse_masks;
+use crate::masking::{hides_values, refuse_masks};
 use crate::operations::WebhookOperations;
 use crate::scope::Scope;
 use crate::subscription_view::SubscriptionView;
@@ -16,14 +16,15 @@ use crate::subscription_view::SubscriptionView;
 /// The most characters of a reason.
 const LONGEST_REASON: usize = 500;
 
-type Change = Result<Option<Changed<Subscription>>, StoreError>;
+type Change = Result<Option<Changed<Subscription>>, OperationError>;
 
 impl WebhookOperations {
     /// Changes what the patch names and keeps the rest. `status` switches it on (`active`) or pauses it.
     ///
     /// # Errors
-    /// A problem naming the field; `URL_NOT_ALLOWED` when the guard refuses a new target; `NOT_FOUND`; `CONFLICT` when a
-    /// partner names the status of a subscription that an operator disabled; [`OperationError::Store`].
+    /// A problem naming the field, `headers` where a new URL would be sent the credentials that were given for the old one;
+    /// `URL_NOT_ALLOWED` when the guard refuses a new target; `NOT_FOUND`; `CONFLICT` when a partner names the status of a
+    /// subscription that an operator disabled; [`OperationError::Store`].
     pub async fn change_subscription(
         &self,
         scope: Scope<'_>,
@@ -35,9 +36,16 @@ impl WebhookOperations {
         if let Some(url) = &change.url {
             self.check_target(url).await?;
         }
+        let names_headers = change.headers.is_some();
         let action = "subscription.change";
-        self.changed(scope, webhook_id, action, async |connection| update(connection, scope, webhook_id, change).await)
-            .await
+        let change = async |connection: &mut AsyncPgConnection| {
+            let changed = update(connection, scope, webhook_id, change).await?;
+            if let Some(changed) = changed.as_ref().filter(|_| !names_headers) {
+                refuse_taking_credentials_along(changed)?;
+            }
+            Ok(changed)
+        };
+        self.changed(scope, webhook_id, action, change).await
     }
 
     /// Makes a paused or disabled subscription active again; what was held for it goes out.
@@ -68,7 +76,7 @@ impl WebhookOperations {
         let action = "subscription.pause";
         self.changed(scope, webhook_id, action, async |connection| match scope {
             Scope::Owner(_) => update(connection, scope, webhook_id, status(WantedStatus::Paused)).await,
-            Scope::AnyOwner(_) => subscriptions::pause_any_owner(connection, webhook_id).await,
+            Scope::AnyOwner(_) => Ok(subscriptions::pause_any_owner(connection, webhook_id).await?),
         })
         .await
     }
@@ -88,7 +96,7 @@ impl WebhookOperations {
         let action = "subscription.disable";
         self.changed(scope, webhook_id, action, async |connection| match scope {
             Scope::Owner(_) => update(connection, scope, webhook_id, status(WantedStatus::Paused)).await,
-            Scope::AnyOwner(_) => subscriptions::disable_any_owner(connection, webhook_id, reason).await,
+            Scope::AnyOwner(_) => Ok(subscriptions::disable_any_owner(connection, webhook_id, reason).await?),
         })
         .await
     }
@@ -126,10 +134,22 @@ async fn update(
     webhook_id: SubscriptionId,
     change: SubscriptionChange,
 ) -> Change {
-    match scope {
-        Scope::Owner(owner) => subscriptions::update(connection, owner, webhook_id, change).await,
-        Scope::AnyOwner(_) => subscriptions::update_any_owner(connection, webhook_id, change).await,
+    Ok(match scope {
+        Scope::Owner(owner) => subscriptions::update(connection, owner, webhook_id, change).await?,
+        Scope::AnyOwner(_) => subscriptions::update_any_owner(connection, webhook_id, change).await?,
+    })
+}
+
+/// Whoever may change a subscription may not therefore read its credentials, and would by naming a receiver of their own:
+/// what was given for one URL is sent to another only when it is given again. The refusal takes back what is written already.
+fn refuse_taking_credentials_along(changed: &Changed<Subscription>) -> Result<(), Problem> {
+    let (before, after) = (&changed.before.settings, &changed.after.settings);
+    if before.url == after.url || !hides_values(&after.headers) {
+        return Ok(());
     }
+    let rule = "These headers hold credentials that were given for the present url. Send headers again with the new url, or \
+                null for none.";
+    Err(Problem::invalid("headers", rule))
 }
 
 fn refuse_undoing(scope: Scope<'_>, changed: &Changed<Subscription>) -> Result<(), OperationError> {

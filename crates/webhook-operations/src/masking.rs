@@ -18,11 +18,17 @@ const TELLING: [&str; 9] = ["auth", "cookie", "credential", "key", "pass", "secr
 
 /// Headers for answers.
 pub(crate) fn shown_headers(headers: &CustomHeaders) -> BTreeMap<String, String> {
-    let shown = |(name, value): (&str, &str)| {
-        let hidden = TELLING.iter().any(|word| name.contains(word));
-        (name.to_owned(), if hidden { MASK } else { value }.to_owned())
-    };
+    let shown = |(name, value): (&str, &str)| (name.to_owned(), if is_hidden(name) { MASK } else { value }.to_owned());
     headers.expose().map(shown).collect()
+}
+
+/// Whether there is a header whose value answers do not show.
+pub(crate) fn hides_values(headers: &CustomHeaders) -> bool {
+    headers.names().any(is_hidden)
+}
+
+fn is_hidden(name: &str) -> bool {
+    TELLING.iter().any(|word| name.contains(word))
 }
 
 /// Headers for the audit log.

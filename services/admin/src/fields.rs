@@ -7,6 +7,7 @@ use onering_keys::parse_cidr;
 use onering_problem::Problem;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// A name for people: 1–200 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub(crate) struct Name(pub(crate) String);
 /// A reason for people: at most 500 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reason(pub(crate) String);
+
+/// The operator's own notes: a JSON object of at most 4 KiB, since every page of a list shows them all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Notes(Map<String, Value>);
 
 /// An address or a block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,7 @@ pub(crate) struct Days(u16);
 
 const LONGEST_NAME: usize = 200;
 const LONGEST_REASON: usize = 500;
+const LARGEST_NOTES: usize = 4096;
 const MOST_DAYS: u16 = 3650;
 
 fn plain(text: &str, longest: usize) -> bool {
@@ -51,6 +57,23 @@ impl<'de> Deserialize<'de> for Reason {
             return Err(D::Error::custom(rule));
         }
         Ok(Self(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Notes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let notes = Value::Object(Map::deserialize(deserializer)?);
+        let bytes = notes.to_string().len();
+        match notes {
+            Value::Object(notes) if bytes <= LARGEST_NOTES => Ok(Self(notes)),
+            _ => Err(D::Error::custom(format!("metadata has at most {LARGEST_NOTES} bytes as JSON, not {bytes}"))),
+        }
+    }
+}
+
+impl From<Notes> for Value {
+    fn from(Notes(notes): Notes) -> Self {
+        Self::Object(notes)
     }
 }
 

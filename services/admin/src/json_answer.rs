@@ -12,6 +12,11 @@ pub(crate) fn created(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Created().json(body)
 }
 
+/// 202 with what was taken on and is still to be done.
+pub(crate) fn accepted(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Accepted().json(body)
+}
+
 /// 204: it is gone.
 pub(crate) fn gone() -> HttpResponse {
     HttpResponse::NoContent().finish()

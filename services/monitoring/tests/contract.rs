@@ -55,7 +55,10 @@ async fn check_all(stack: &Stack, document: &Value, webhook: &str) {
         assert_eq!(response.headers()["cache-control"], "no-store", "{url}");
         assert_eq!(response.headers()["content-type"], "application/json", "{url}");
         assert!(response.headers().contains_key("x-request-id"), "{url}");
+        let told = response.headers()["content-type"].clone();
         let body: Value = response.json().await.unwrap();
+        let head = onering_testkit::http_client().head(stack.url(&url)).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), &head.headers()["content-type"]), (200, &told), "HEAD {url}");
         let faults = schema::faults(document, schema::of_answer(document, path), &body);
         assert!(faults.is_empty(), "{url}: {faults:#?}\n{body:#}");
     }

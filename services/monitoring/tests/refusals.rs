@@ -132,6 +132,9 @@ async fn bad_questions_name_what_is_bad() {
     ] {
         assert_eq!(problem(stack.request(&path)).await, expected, "{path}");
     }
+    let told = answer(stack.request(&format!("{recent}status=dead"))).await.1;
+    let rule = "Not a known delivery status: use PENDING, RETRYING, DELIVERED, DEAD, REPLAY_EXPIRED, CANCELLED.";
+    assert_eq!(told["detail"], rule);
     let not_found = refusal(404, "NOT_FOUND", None);
     for path in ["webhooks/wh_01h455vb4pex5vsknk084sn02q/health", "webhooks/x/health", "webhooks", "nothing"] {
         assert_eq!(problem(stack.request(&format!("/v1/monitoring/{path}"))).await, not_found, "{path}");

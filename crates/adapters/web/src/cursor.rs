@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use onering_ids::{AdminKeyId, AuditId, BlockId, DeliveryId, KeyId, OwnerId, SubscriptionId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +13,31 @@ use sha2::{Digest, Sha256};
 pub(crate) const NOT_A_CURSOR: &str = "not a cursor of this list";
 
 const CHECK_BYTES: usize = 4;
+
+/// What lists are ordered by: the name of one item.
+pub trait CursorKey: fmt::Display + FromStr {
+    /// What the list is of. It goes into the check, since the text of one kind of key may be good as that of another: every
+    /// id could name a partner.
+    const LIST: &'static str;
+}
+
+macro_rules! cursor_keys {
+    ($($key:ty = $list:literal;)+) => {$(
+        impl CursorKey for $key {
+            const LIST: &'static str = $list;
+        }
+    )+};
+}
+
+cursor_keys! {
+    AdminKeyId = "admin keys";
+    AuditId = "audit";
+    BlockId = "blocklist";
+    DeliveryId = "deliveries";
+    KeyId = "keys";
+    OwnerId = "partners";
+    SubscriptionId = "subscriptions";
+}
 
 /// The key of the last item of a page, opaque to callers: base64url of four check bytes and the key's text.
 ///
@@ -37,22 +63,22 @@ impl<K> Cursor<K> {
 #[error("{}", NOT_A_CURSOR)]
 pub struct NotACursor;
 
-impl<K: fmt::Display> fmt::Display for Cursor<K> {
+impl<K: CursorKey> fmt::Display for Cursor<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.0.to_string();
-        let mut bytes = check(key.as_bytes()).to_vec();
+        let mut bytes = check(K::LIST, key.as_bytes()).to_vec();
         bytes.extend_from_slice(key.as_bytes());
         formatter.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
-impl<K: FromStr> FromStr for Cursor<K> {
+impl<K: CursorKey> FromStr for Cursor<K> {
     type Err = NotACursor;
 
     fn from_str(text: &str) -> Result<Self, NotACursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
         let (found, key) = bytes.split_first_chunk::<CHECK_BYTES>().ok_or(NotACursor)?;
-        if *found != check(key) {
+        if *found != check(K::LIST, key) {
             return Err(NotACursor);
         }
         let key = std::str::from_utf8(key).map_err(|_| NotACursor)?;
@@ -60,20 +86,21 @@ impl<K: FromStr> FromStr for Cursor<K> {
     }
 }
 
-fn check(key: &[u8]) -> [u8; CHECK_BYTES] {
-    let digest = Sha256::new().chain_update(b"onering cursor 1\0").chain_update(key).finalize();
+fn check(list: &str, key: &[u8]) -> [u8; CHECK_BYTES] {
+    let digest = Sha256::new().chain_update(b"onering cursor 2\0").chain_update(list).chain_update(b"\0");
+    let digest = digest.chain_update(key).finalize();
     let mut check = [0; CHECK_BYTES];
     check.copy_from_slice(&digest[..CHECK_BYTES]);
     check
 }
 
-impl<K: fmt::Display> Serialize for Cursor<K> {
+impl<K: CursorKey> Serialize for Cursor<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de, K: FromStr> Deserialize<'de> for Cursor<K> {
+impl<'de, K: CursorKey> Deserialize<'de> for Cursor<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -82,17 +109,23 @@ impl<'de, K: FromStr> Deserialize<'de> for Cursor<K> {
 
 #[cfg(test)]
 mod tests {
-    use onering_ids::{DeliveryId, EventId, OwnerId};
     use proptest::prelude::*;
 
     use super::*;
 
+    cursor_keys! {
+        String = "texts";
+    }
+
     #[test]
     fn another_lists_cursor_is_refused() {
-        let event: EventId = "evt_01h455vb4pex5vsknk084sn02q".parse().unwrap();
-        let text = Cursor::new(event).to_string();
-        assert_eq!(text.parse(), Ok(Cursor::new(event)));
+        let key: KeyId = "key_01h455vb4pex5vsknk084sn02q".parse().unwrap();
+        let text = Cursor::new(key).to_string();
+        assert_eq!(text.parse(), Ok(Cursor::new(key)));
         assert_eq!(text.parse::<Cursor<DeliveryId>>(), Err(NotACursor));
+        // Its text is a partner's name as well.
+        assert!(key.to_string().parse::<OwnerId>().is_ok());
+        assert_eq!(text.parse::<Cursor<OwnerId>>(), Err(NotACursor));
     }
 
     #[test]

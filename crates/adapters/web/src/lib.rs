@@ -34,7 +34,7 @@ mod strict_query;
 
 pub use api_error::{ApiError, ApiResult, ERROR_CODE_HEADER, problem_response};
 pub use client_address::{ClientIp, TrustedProxies};
-pub use cursor::{Cursor, NotACursor};
+pub use cursor::{Cursor, CursorKey, NotACursor};
 pub use health::{Dependency, DependencyStatus, Health, Readiness, ReadinessStatus};
 pub use http_metrics::HttpMetrics;
 pub use json_document::parse_json;
@@ -53,4 +53,4 @@ pub use request_scope::{RequestScope, RequestScopeService};
 pub use server::{ServeError, Server, ServerOptions, run_server};
 pub use signals::stop_on_signals;
 pub use strict_json::{OptionalJson, StrictJson};
-pub use strict_query::StrictQuery;
+pub use strict_query::{StrictQuery, parse_query};

@@ -6,7 +6,7 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, CursorKey};
 
 /// A page of a list, in the shape every list call answers with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,7 +19,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of rows that were read with [`Limit::plus_one`]: the row too many tells that there is another page.
-    pub fn from_rows<K: fmt::Display>(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
+    pub fn from_rows<K: CursorKey>(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
         let more = rows.len() > limit.get();
         rows.truncate(limit.get());
         let next_cursor = rows.last().filter(|_| more).map(|last| Cursor::new(key(last)).to_string());
@@ -96,17 +96,23 @@ impl<'de> Deserialize<'de> for Limit {
 
 #[cfg(test)]
 mod tests {
+    use onering_ids::OwnerId;
+
     use super::*;
+
+    fn owner(number: u32) -> OwnerId {
+        number.to_string().parse().unwrap()
+    }
 
     #[test]
     fn the_row_too_many_becomes_the_cursor() {
         let limit = Limit::new(2).unwrap();
-        let page = Page::from_rows(vec![1_u32, 2, 3], limit, |row| *row);
+        let page = Page::from_rows(vec![1_u32, 2, 3], limit, |row| owner(*row));
         assert_eq!(page.items, [1, 2]);
-        let next: Cursor<u32> = page.next_cursor.unwrap().parse().unwrap();
-        assert_eq!(next.into_key(), 2);
+        let next: Cursor<OwnerId> = page.next_cursor.unwrap().parse().unwrap();
+        assert_eq!(next.into_key(), owner(2));
         for rows in [vec![], vec![1], vec![1, 2]] {
-            assert_eq!(Page::from_rows(rows, limit, |row: &u32| *row).next_cursor, None);
+            assert_eq!(Page::from_rows(rows, limit, |row: &u32| owner(*row)).next_cursor, None);
         }
     }
 

@@ -42,8 +42,11 @@ impl<T: DeserializeOwned> FromRequest for StrictQuery<T> {
     }
 }
 
-/// Parses a query string strictly; see [`StrictQuery`] for what is refused and how.
-pub(crate) fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+/// Parses a query string strictly.
+///
+/// # Errors
+/// See [`StrictQuery`] for what is refused and how.
+pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     refuse_unstorable(query)?;
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {

@@ -40,7 +40,10 @@ mod tests {
             assert_eq!(serde_json::to_string(status).unwrap(), format!("\"{status}\""));
             assert_eq!(serde_json::from_str::<Status>(&format!("\"{status}\"")).unwrap(), *status);
         }
-        assert_eq!("DELIVERING".parse::<Status>().unwrap_err().to_string(), "not a known delivery status");
+        assert_eq!(
+            "DELIVERING".parse::<Status>().unwrap_err().to_string(),
+            "not a known delivery status: use PENDING, RETRYING, DELIVERED, DEAD, REPLAY_EXPIRED, CANCELLED"
+        );
     }
 
     /// The words are in a CHECK of the migration, in scripts and on dashboards.

@@ -1,9 +1,11 @@
 /// A text that names no member of a closed list, such as a status this version does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a known {kind}")]
+#[error("not a known {kind}: use {}", known.join(", "))]
 pub struct UnknownText {
     /// What the text was taken for.
     pub kind: &'static str,
+    /// The words there are.
+    pub known: &'static [&'static str],
 }
 
 /// Makes an enum whose database text, JSON and metric label are one and the same word.
@@ -34,7 +36,7 @@ macro_rules! text_enum {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err($crate::UnknownText { kind: $kind }),
+                    _ => Err($crate::UnknownText { kind: $kind, known: &[$($text,)+] }),
                 }
             }
         }

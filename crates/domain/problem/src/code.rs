@@ -67,6 +67,9 @@ codes! {
     RateLimited "RATE_LIMITED" 429 "The rate limit is used up"
         => "Wait for the time in Retry-After; the X-RateLimit headers show the limit and its reset.";
 
+    CostAboveLimit "COST_ABOVE_LIMIT" 422 "The call costs more than the key's whole limit"
+        => "Split the batch into smaller ones, or ask for a higher limit: waiting does not help.";
+
     // What else the gateway refuses.
     WebhooksDisabled "WEBHOOKS_DISABLED" 503 "Webhooks are switched off"
         => "Try again later; the operator of this platform decides when webhooks open.";

@@ -4,7 +4,7 @@ use onering_ids::KeyId;
 use onering_keys::ApiToken;
 use onering_keys::rotation::Grace;
 use onering_store::AsyncPgConnection;
-use onering_store::api_keys::{self, ApiKey, KeyChange, Rotated, Rotation, RotationOutcome, RotationTarget};
+use onering_store::api_keys::{self, ApiKey, Rotated, Rotation, RotationOutcome, RotationTarget};
 use onering_webhook_operations::{AuditStamp, OperationError};
 
 use crate::operations::create_key::new_secret;
@@ -17,8 +17,8 @@ pub(crate) struct RotationPlan {
     pub(crate) same_key: bool,
     /// How long the old secret goes on working.
     pub(crate) grace: Grace,
-    /// A new expiry; `Some(None)`: none any more.
-    pub(crate) expires_at: Option<Option<DateTime<Utc>>>,
+    /// A new expiry.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     /// A new allowlist.
     pub(crate) ip_allowlist: Option<Vec<IpNet>>,
 }
@@ -46,14 +46,13 @@ pub(crate) async fn rotate_key(
         target,
         secret,
         grace: plan.grace,
-        expires_at: plan.expires_at.flatten(),
+        expires_at: plan.expires_at,
         ip_allowlist: plan.ip_allowlist,
         rotated_by: stamp.actor.clone(),
     };
-    let never_expires = plan.expires_at == Some(None);
     let rotated = state
         .change(stamp, async |connection| {
-            let rotated = rotate(connection, key_id, &rotation, never_expires).await?;
+            let rotated = rotate(connection, key_id, &rotation).await?;
             let states = KeyStates { before: Some(&rotated.keys.before), after: Some(&rotated.keys.after) };
             let audited = key_changed(state, "key.rotate", key_id, states)?;
             Ok((rotated, audited))
@@ -67,19 +66,12 @@ async fn rotate(
     connection: &mut AsyncPgConnection,
     key_id: KeyId,
     rotation: &Rotation,
-    never_expires: bool,
 ) -> Result<Rotated, OperationError> {
-    let mut rotated = match api_keys::rotate(connection, key_id, rotation).await? {
-        RotationOutcome::Rotated(rotated) => *rotated,
-        RotationOutcome::NotFound => return Err(OperationError::not_found("key")),
+    match api_keys::rotate(connection, key_id, rotation).await? {
+        RotationOutcome::Rotated(rotated) => Ok(*rotated),
+        RotationOutcome::NotFound => Err(OperationError::not_found("key")),
         RotationOutcome::Revoked => {
-            return Err(OperationError::conflict("The key is revoked, which is for good. Make a new one."));
+            Err(OperationError::conflict("The key is revoked, which is for good. Make a new one."))
         }
-    };
-    if never_expires {
-        let change = KeyChange { expires_at: Some(None), ..KeyChange::default() };
-        let changed = api_keys::update(connection, rotated.keys.after.key_id, &change).await?;
-        rotated.keys.after = changed.ok_or_else(|| OperationError::not_found("key"))?.after;
     }
-    Ok(rotated)
 }

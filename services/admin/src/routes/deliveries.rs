@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::acting::Acting;
-use crate::json_answer::{created, ok};
+use crate::json_answer::{accepted, ok};
 use crate::path_id::PathId;
 use crate::state::AdminState;
 
@@ -82,9 +82,9 @@ pub(crate) async fn get(acting: Acting<Viewer, PathId<DeliveryId>>, state: Data<
 #[utoipa::path(
     post, path = "/v1/admin/external/deliveries/{id}/resend", tag = "deliveries",
     params(("id" = String, Path, description = "dlv_…")),
-    responses((status = 201, description = "The new delivery.", body = DeliveryView))
+    responses((status = 202, description = "The new delivery; it is still to be sent.", body = DeliveryView))
 )]
 pub(crate) async fn resend(acting: Acting<OperatorRole, PathId<DeliveryId>>, state: Data<AdminState>) -> ApiResult {
     let (stamp, PathId(id)) = acting.split();
-    Ok(created(&state.webhooks.resend_delivery(Scope::AnyOwner(&stamp), id).await?))
+    Ok(accepted(&state.webhooks.resend_delivery(Scope::AnyOwner(&stamp), id).await?))
 }

@@ -7,11 +7,11 @@ use onering_store::partners::{self, Partner, PartnerChange};
 use onering_web::{ApiResult, Cursor, Limit, OperatorRole, Page, StrictJson, StrictQuery, Viewer};
 use onering_webhook_operations::{OperationError, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::acting::Acting;
-use crate::fields::{Name, given, required};
+use crate::fields::{Name, Notes, given, required};
 use crate::json_answer::{created, ok};
 use crate::operations::change_partner::{change_partner, disable_partner, enable_partner};
 use crate::operations::create_partner::create_partner;
@@ -71,10 +71,10 @@ pub(crate) struct CreatePartnerBody {
     /// Whether it is inside every rollout cohort.
     #[serde(default)]
     canary: Option<bool>,
-    /// The operator's own notes.
+    /// The operator's own notes: at most 4,096 bytes of JSON.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<Notes>,
 }
 
 /// A change of a partner; what is left out stays.
@@ -90,10 +90,10 @@ pub(crate) struct ChangePartnerBody {
     #[schema(value_type = Option<bool>)]
     #[serde(default, deserialize_with = "given")]
     canary: Option<Option<bool>>,
-    /// The operator's own notes, in place of all there were. Null: none.
+    /// The operator's own notes, in place of all there were: at most 4,096 bytes of JSON. Null: none.
     #[schema(value_type = Option<Object>)]
     #[serde(default, deserialize_with = "given")]
-    metadata: Option<Option<Map<String, Value>>>,
+    metadata: Option<Option<Notes>>,
 }
 
 impl ChangePartnerBody {
@@ -101,7 +101,7 @@ impl ChangePartnerBody {
         Ok(PartnerChange {
             name: required("name", self.name)?.map(|Name(name)| name),
             canary: required("canary", self.canary)?,
-            metadata: self.metadata.map(|notes| Value::Object(notes.unwrap_or_default())),
+            metadata: self.metadata.map(|notes| notes.unwrap_or_default().into()),
         })
     }
 }
@@ -132,7 +132,7 @@ pub(crate) async fn create(
 ) -> ApiResult {
     let (stamp, body) = acting.split();
     let CreatePartnerBody { owner_id, name, canary, metadata } = body.into_inner();
-    let wanted = PartnerChange { name: name.map(|Name(name)| name), canary, metadata: metadata.map(Value::Object) };
+    let wanted = PartnerChange { name: name.map(|Name(name)| name), canary, metadata: metadata.map(Value::from) };
     Ok(created(&PartnerView::from(create_partner(&state, &stamp, &owner_id, &wanted).await?)))
 }
 

@@ -48,7 +48,8 @@ async fn change_everything(world: &World) -> (Vec<&'static str>, Vec<String>) {
     let subscription = world.subscription(&hook).await;
     done("subscription.create");
     let of_hook = format!("/v1/admin/external/webhooks/{}", text(&subscription, "id"));
-    world.patch(&of_hook, &json!({"description": "x", "url": "http://127.0.0.1:9/hunter3path"})).await.expect(200);
+    let moved = json!({"description": "x", "url": "http://127.0.0.1:9/hunter3path", "headers": hook["headers"]});
+    world.patch(&of_hook, &moved).await.expect(200);
     done("subscription.change");
     world.patch(&format!("{of_hook}/pause"), &json!({})).await.expect(200);
     done("subscription.pause");

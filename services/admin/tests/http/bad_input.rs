@@ -38,6 +38,7 @@ fn bad_keys() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"burst_per_second": 0}), invalid, "burst_per_second"),
         (json!({"metadata": [1]}), invalid, "metadata"),
         (json!({"metadata": {"a": "\u{0}"}}), invalid, ""),
+        (json!({"metadata": {"a": "x".repeat(4096 - 7)}}), invalid, "metadata"),
         (json!([]), invalid, "body"),
         (json!("key"), invalid, "body"),
         (json!(null), invalid, "body"),

@@ -52,7 +52,7 @@ async fn a_final_one_is_sent_again_as_a_new_one_and_queued() {
     let connection = world.database.connect().await;
     let settle = "UPDATE webhook_deliveries SET status = 'DEAD', settled_at = now(), queued_until = NULL";
     connection.execute(settle, &[]).await.unwrap();
-    let made = world.post(&resend, &json!({})).await.expect(201);
+    let made = world.post(&resend, &json!({})).await.expect(202);
     assert_ne!(made["id"], delivery["id"]);
     assert_eq!((&made["original_delivery_id"], &made["status"]), (&delivery["id"], &json!("PENDING")));
     let queue = Queue::connect_to(&world.redis.url(), onering_clock::Clock::system()).unwrap();

@@ -52,11 +52,19 @@ async fn both_secrets_open_the_key_during_the_grace_and_the_rest_is_kept() {
     let no_body = world.client.post(world.service.url(&path)).bearer_auth(world.token(onering_keys::Role::Operator));
     let third: Value = no_body.send().await.unwrap().json().await.unwrap();
     assert_eq!(open(&world, &[&first, &second, text(&third, "api_key")]).await, [false, true, true]);
-    let fourth =
-        world.post(&path, &json!({"grace_seconds": 0, "expires_at": null, "ip_allowlist": null})).await.expect(200);
+    let untold = json!({"grace_seconds": 0, "expires_at": null, "expires_in_days": null, "ip_allowlist": null});
+    let fourth = world.post(&path, &untold).await.expect(200);
     let tokens = [second.as_str(), text(&third, "api_key"), text(&fourth, "api_key")];
     assert_eq!(open(&world, &tokens).await, [false, false, true]);
-    assert_eq!((&fourth["expires_at"], &fourth["ip_allowlist"]), (&Value::Null, &json!([])), "null clears");
+    for kept in ["expires_at", "ip_allowlist"] {
+        assert_eq!(fourth[kept], key[kept], "null says nothing of {kept}");
+    }
+    let fifth = world.post(&path, &json!({"ip_allowlist": []})).await.expect(200);
+    assert_eq!(
+        (&fifth["ip_allowlist"], &fifth["expires_at"]),
+        (&json!([]), &key["expires_at"]),
+        "an empty list is one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

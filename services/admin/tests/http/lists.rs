@@ -46,6 +46,8 @@ async fn keys_are_filtered_and_paged() {
         let refused = world.get(&format!("{KEYS}?{query}")).await;
         assert_eq!(refused.refusal(), (400, code, Some(field)), "{query}");
     }
-    let other_list = world.get(&format!("/v1/admin/audit?cursor={next}")).await;
-    assert_eq!(other_list.refusal(), (400, "INVALID_CURSOR", Some("cursor")));
+    for other_list in ["/v1/admin/audit", "/v1/admin/partners"] {
+        let refused = world.get(&format!("{other_list}?cursor={next}")).await;
+        assert_eq!(refused.refusal(), (400, "INVALID_CURSOR", Some("cursor")), "{other_list}");
+    }
 }

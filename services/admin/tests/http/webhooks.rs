@@ -46,6 +46,26 @@ async fn a_subscription_is_made_for_a_partner_and_its_secret_shown_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_url_takes_no_credentials_along() {
+    let world = World::new().await;
+    let made = world.subscription(&hook("acme")).await;
+    let path = format!("{WEBHOOKS}/{}", text(&made, "id"));
+    let elsewhere = "http://127.0.0.1:9/elsewhere";
+    let refused = world.patch(&path, &json!({"url": elsewhere, "description": "x"})).await;
+    assert_eq!(refused.refusal(), (422, "VALIDATION_FAILED", Some("headers")));
+    let kept = world.get(&path).await.expect(200);
+    assert_eq!((&kept["url"], &kept["description"]), (&made["url"], &json!("")), "nothing of it was done");
+
+    world.patch(&path, &json!({"url": made["url"]})).await.expect(200);
+    let again = json!({"url": elsewhere, "headers": {"Authorization": "Bearer hunter3"}});
+    assert_eq!(world.patch(&path, &again).await.expect(200)["url"], elsewhere);
+    let without = world.patch(&path, &json!({"url": made["url"], "headers": {"X-Team": "gold"}})).await.expect(200);
+    assert_eq!(without["headers"], json!({"x-team": "gold"}));
+    let plain = world.patch(&path, &json!({"url": elsewhere})).await.expect(200);
+    assert_eq!(plain["headers"], json!({"x-team": "gold"}), "what anybody may read goes along");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_changed_switched_rotated_and_deleted_and_workers_are_told() {
     let world = World::new().await;
     let made = world.subscription(&hook("acme")).await;

@@ -176,13 +176,18 @@ impl Turnstile {
     /// Check 9: takes what the call costs.
     ///
     /// # Errors
-    /// 429 when too little is left, 503 when Redis is lost and the setting is to admit nothing then.
+    /// 422 when no hour has as much, 429 when too little is left of this one, 503 when Redis is lost and the setting is to
+    /// admit nothing then.
     pub(super) async fn charge(
         &self,
         request: &HttpRequest,
         key: &KeyRecord,
         cost: Cost,
     ) -> Result<Decision, ApiError> {
+        if let Some(problem) = above_whole_limit(key.policy(), cost) {
+            self.look_at_quota(&Standing::of(request), key).await;
+            return Err(problem.into());
+        }
         let taken = self.limiter.take(key.key_id, key.policy(), cost).await;
         let decision = taken.map_err(|error| {
             ApiError::new(Problem::new(Code::RateLimiterUnavailable).retry_after(TRY_AGAIN_S)).caused_by(error)
@@ -202,6 +207,12 @@ impl Turnstile {
             standing.decided(decision, None);
         }
     }
+}
+
+/// The problem of a call that no hour could admit: telling it to come again would send it round for ever.
+fn above_whole_limit(policy: Policy, cost: Cost) -> Option<Problem> {
+    let detail = || format!("The call costs {}, and this key has {} an hour in all.", cost.0, policy.hourly);
+    (cost.units() > policy.hourly).then(|| Problem::new(Code::CostAboveLimit).detail(detail()))
 }
 
 /// The problem of a call that is over its limit.
@@ -226,6 +237,14 @@ mod tests {
     use onering_rate_limit::Quota;
 
     use super::*;
+
+    #[test]
+    fn what_fits_no_hour_is_not_told_to_wait() {
+        assert_eq!(above_whole_limit(Policy::hourly(100), Cost(100)), None);
+        let problem = above_whole_limit(Policy::hourly(100), Cost(101)).unwrap();
+        assert_eq!((problem.code, problem.retry_after), (Code::CostAboveLimit, None));
+        assert_eq!(problem.detail, "The call costs 101, and this key has 100 an hour in all.");
+    }
 
     #[test]
     fn a_refusal_says_which_limit_and_when_to_come_again() {

@@ -1,6 +1,7 @@
 //! `POST /v1/external/events/batch`: up to 1,000 events.
 
 use actix_web::HttpResponse;
+use chrono::{DateTime, Utc};
 use onering_ids::EventId;
 use onering_problem::{Code, Problem};
 use onering_rate_limit::Cost;
@@ -9,7 +10,6 @@ use onering_webhook_operations::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::events::NewEventSchema;
 use super::idempotency_header::NoSentKey;
 use crate::access::{PublishEvents, Recognised};
 use crate::operations::{BatchItems, ItemOutcome, publish_batch};
@@ -58,6 +58,28 @@ pub(super) struct ItemResult {
     field: Option<String>,
 }
 
+// For documentation alone: items are read where they are published.
+/// An event in a batch.
+#[derive(ToSchema)]
+#[schema(as = NewBatchEvent)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct NewBatchEventSchema {
+    /// What happened: words joined by dots.
+    #[schema(example = "ring.forged", max_length = 128)]
+    event_type: String,
+    /// Particulars: any JSON. Delivered byte for byte as sent.
+    #[schema(value_type = Value)]
+    data: (),
+    /// When it happened; the time of acceptance when left out.
+    #[schema(example = "2026-11-22T00:00:00Z")]
+    occurred_at: Option<DateTime<Utc>>,
+    /// Whose event it is, or `*` for every partner's; your own when left out. Another's needs the scope `publish:any`.
+    owner_id: Option<String>,
+    /// Your own name for this item: 1–255 visible ASCII characters. Sent again within a day, it is answered as the first time.
+    #[schema(example = "ring-2", min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
 /// Publish up to 1,000 events
 ///
 /// A JSON array, or one JSON document a line. An item may also have an `idempotency_key`; the header `Idempotency-Key` is
@@ -66,7 +88,7 @@ pub(super) struct ItemResult {
 #[utoipa::path(
     post, path = "/v1/external/events/batch", operation_id = "publishEvents", tag = "Events", security(("api_key" = ["write:events"])),
     request_body(content(
-        (Vec<NewEventSchema> = "application/json"),
+        (Vec<NewBatchEventSchema> = "application/json"),
         (String = "application/x-ndjson"),
     )),
     responses(

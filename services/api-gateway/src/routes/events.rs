@@ -18,7 +18,8 @@ use crate::worker::OnWorker;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// An event to publish. For documentation: requests are read into the domain's type.
+// For documentation alone: requests are read into the domain's type.
+/// An event to publish.
 #[derive(ToSchema)]
 #[schema(as = NewEvent)]
 #[expect(dead_code, reason = "only its schema is used")]

@@ -96,6 +96,9 @@ async fn a_batch_that_does_not_fit_the_limit_is_refused_whole() {
     let stack = Stack::start().await;
     let key = stack.key(KeySpec { tier: Tier::Free, ..KeySpec::default() }).await;
     let batch = |items: usize| Value::Array(vec![json!({"event_type": "a", "data": 1}); items]);
+    let hopeless = stack.post("/events/batch", &key, &batch(101)).await;
+    assert_eq!((hopeless.problem().as_str(), hopeless.quota()), ("COST_ABOVE_LIMIT", (100, 100)));
+    assert_eq!((hopeless.status.as_u16(), hopeless.header("retry-after")), (422, None), "no wait would help");
     assert_eq!(stack.post("/events/batch", &key, &batch(60)).await.quota(), (100, 40));
     let refused = stack.post("/events/batch", &key, &batch(41)).await;
     assert_eq!((refused.problem().as_str(), refused.quota()), ("RATE_LIMITED", (100, 40)));

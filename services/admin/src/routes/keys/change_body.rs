@@ -6,11 +6,10 @@ use onering_problem::Problem;
 use onering_rate_limit::Limit;
 use onering_store::api_keys::KeyChange;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::create_body::{blocks, scope_set};
-use crate::fields::{Cidr, Days, Name, either, expiry, given, required};
+use crate::fields::{Cidr, Days, Name, Notes, either, expiry, given, required};
 
 /// A change of a key. What is left out stays; null takes a value away where a key can be without it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -61,10 +60,10 @@ pub(crate) struct ChangeKeyBody {
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 3650)]
     #[serde(default, deserialize_with = "given")]
     expires_in_days: Option<Option<Days>>,
-    /// The operator's own notes, in place of all there were. Null: none.
+    /// The operator's own notes, in place of all there were: at most 4,096 bytes of JSON. Null: none.
     #[schema(value_type = Option<Object>)]
     #[serde(default, deserialize_with = "given")]
-    metadata: Option<Option<Map<String, Value>>>,
+    metadata: Option<Option<Notes>>,
 }
 
 impl ChangeKeyBody {
@@ -80,7 +79,7 @@ impl ChangeKeyBody {
             canary: either(canary, "canary", required("canary", self.canary)?)?,
             ip_allowlist: self.ip_allowlist.map(|list| blocks(list.unwrap_or_default())).transpose()?,
             expires_at: expiry(self.expires_at, self.expires_in_days, now)?,
-            metadata: self.metadata.map(|notes| Value::Object(notes.unwrap_or_default())),
+            metadata: self.metadata.map(|notes| notes.unwrap_or_default().into()),
         })
     }
 }

@@ -5,11 +5,10 @@ use onering_keys::{Scope, ScopeSet, Tier};
 use onering_problem::Problem;
 use onering_rate_limit::Limit;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::num::NonZeroU32;
 use utoipa::ToSchema;
 
-use crate::fields::{Cidr, Days, Name, either, expiry, given};
+use crate::fields::{Cidr, Days, Name, Notes, either, expiry, given};
 use crate::operations::create_key::KeyPlan;
 
 /// What a key without a name is called.
@@ -62,9 +61,9 @@ pub(crate) struct CreateKeyBody {
     /// Calls a second, at most.
     #[schema(value_type = Option<u32>, minimum = 1)]
     burst_per_second: Option<NonZeroU32>,
-    /// The operator's own notes.
+    /// The operator's own notes: at most 4,096 bytes of JSON.
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<Notes>,
 }
 
 impl CreateKeyBody {
@@ -85,7 +84,7 @@ impl CreateKeyBody {
                 now,
             )?
             .flatten(),
-            metadata: Value::Object(self.metadata.unwrap_or_default()),
+            metadata: self.metadata.unwrap_or_default().into(),
         })
     }
 }

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::create_body::blocks;
-use crate::fields::{Cidr, Days, expiry, given};
+use crate::fields::{Cidr, Days, expiry};
 use crate::operations::rotate_key::RotationPlan;
 
-/// A rotation. May be left out altogether; the key keeps what is not named here.
+/// A rotation. May be left out altogether; the key keeps what is left out here or null.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RotateKey)]
@@ -19,18 +19,15 @@ pub(crate) struct RotateKeyBody {
     /// How long the old secret goes on working, in seconds: a day by default; 0 ends it at once.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 2_592_000, example = 86_400)]
     grace_seconds: Option<i64>,
-    /// Days from now until the key is refused. Null: never.
+    /// Days from now until the key is refused.
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 3650)]
-    #[serde(default, deserialize_with = "given")]
-    expires_in_days: Option<Option<Days>>,
-    /// When the key is refused, in place of `expires_in_days`. Null: never.
+    expires_in_days: Option<Days>,
+    /// When the key is refused, in place of `expires_in_days`.
     #[schema(value_type = Option<String>, format = DateTime)]
-    #[serde(default, deserialize_with = "given")]
-    expires_at: Option<Option<DateTime<Utc>>>,
-    /// Addresses and blocks it may be used from, in place of all there were. Null: anywhere.
+    expires_at: Option<DateTime<Utc>>,
+    /// Addresses and blocks it may be used from, in place of all there were; `[]`: anywhere.
     #[schema(value_type = Option<Vec<String>>)]
-    #[serde(default, deserialize_with = "given")]
-    ip_allowlist: Option<Option<Vec<Cidr>>>,
+    ip_allowlist: Option<Vec<Cidr>>,
 }
 
 impl RotateKeyBody {
@@ -38,8 +35,8 @@ impl RotateKeyBody {
         Ok(RotationPlan {
             same_key: self.preserve_key_id.unwrap_or(true),
             grace: self.grace_seconds.map(grace).transpose()?.unwrap_or_default(),
-            expires_at: expiry(self.expires_at, self.expires_in_days, now)?,
-            ip_allowlist: self.ip_allowlist.map(|list| blocks(list.unwrap_or_default())).transpose()?,
+            expires_at: expiry(self.expires_at.map(Some), self.expires_in_days.map(Some), now)?.flatten(),
+            ip_allowlist: self.ip_allowlist.map(blocks).transpose()?,
         })
     }
 }
