@@ -7,15 +7,16 @@ CARGO ?= cargo
 UP_ARGS ?=
 UP_PROFILE ?= up
 BENCH_ARGS ?=
+FUZZ_ARGS ?=
 TOOLS := .tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Cargo puts its profile `dev` into `debug`; every other profile goes by its own name.
 BIN := $(TARGET)/$(if $(filter dev,$(UP_PROFILE)),debug,$(UP_PROFILE))
 
-.PHONY: help built up down status smoke test lint fmt docs bench servers tools-python tools-node tools-lint clean
+.PHONY: help built up down status smoke test fuzz lint fmt docs bench servers tools-python tools-node tools-lint clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 servers: ## Install Postgres and Redis where they are missing
 	@deploy/dev/install-servers.sh
@@ -56,6 +57,9 @@ tests/node/node_modules/.installed: tests/node/package-lock.json
 
 tools-lint:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@0.20.2
+
+fuzz: ## Let libFuzzer try the parsers, a minute each (FUZZ_ARGS="--seconds 600 --target event")
+	@CARGO="$(CARGO)" tests/fuzz/run.sh $(FUZZ_ARGS)
 
 lint: tools-lint ## Formatting, clippy, rustdoc, dependency rules
 	@$(CARGO) fmt --all --check

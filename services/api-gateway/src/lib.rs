@@ -1,7 +1,8 @@
 //! The gateway: what partners call.
 //!
 //! Purpose: it knows who calls, decides whether they come in, holds them to their limits exactly, accepts their events and
-//! subscriptions, and passes on to the product what the route table names. Entry point: [`Application`].
+//! subscriptions, and passes on to the product what the route table names. Entry point: [`Application`]; [`reading`] is its
+//! parsers alone.
 //!
 //! Invariants: no handler runs before the access decision, because the permission is the type of its argument; every answer
 //! to a recognised caller has its rate headers, from the one decision that was made; an event is answered with 202 after it
@@ -15,6 +16,7 @@ mod forwarding;
 mod ingest;
 mod metrics;
 mod operations;
+pub mod reading;
 mod routes;
 mod startup;
 mod statistics;

@@ -20,3 +20,4 @@ pub(crate) use blocklist::Blocklist;
 pub(crate) use caller::{Caller, Recognised};
 pub(crate) use key_directory::KeyDirectory;
 pub(crate) use permission::{AnyKey, ChangeWebhooks, Needs, PublishEvents, SeeWebhooks};
+pub(crate) use presented_token::PresentedToken;

@@ -11,4 +11,4 @@ mod route_table;
 
 pub(crate) use forwarder::Forwarder;
 pub(crate) use path::check_path;
-pub(crate) use route_table::Match;
+pub(crate) use route_table::{Match, RouteTable};

@@ -4,4 +4,4 @@ mod prepare_event;
 mod publish_batch;
 
 pub(crate) use prepare_event::prepare_event;
-pub(crate) use publish_batch::{BatchItems, ItemOutcome, publish_batch};
+pub(crate) use publish_batch::{BatchItems, ItemOutcome, parse_item, publish_batch};

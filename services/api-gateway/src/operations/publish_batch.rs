@@ -63,6 +63,11 @@ impl BatchItems {
         }
     }
 
+    /// The items, each a JSON document or meant to be.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter()
+    }
+
     /// What the batch takes from the quota: one for each item.
     pub(crate) fn cost(&self) -> Cost {
         Cost(u32::try_from(self.0.len()).unwrap_or(u32::MAX))
@@ -77,7 +82,7 @@ fn lines(body: &Bytes) -> Vec<Bytes> {
 /// Publishes the items; answers in their order. All of them are handed in before the first answer is waited for, so a batch
 /// takes few commits.
 pub(crate) async fn publish_batch(worker: &Worker, key: &KeyRecord, items: &BatchItems) -> Vec<ItemOutcome> {
-    let waiting = items.0.iter().map(|item| {
+    let waiting = items.iter().map(|item| {
         let submitted =
             prepare_item(worker, key, item).and_then(|event| worker.publisher.submit(event).map_err(refused_item));
         async move { submitted?.await.unwrap_or(Err(NotAccepted::Unavailable)).map_err(refused_item) }
@@ -95,7 +100,11 @@ fn prepare_item(worker: &Worker, key: &KeyRecord, item: &Bytes) -> Result<Prepar
     prepare_event(&worker.clock, key, input, idempotency_key)
 }
 
-fn parse_item(item: &[u8]) -> Result<(EventInput, Option<IdempotencyKey>), Problem> {
+/// Reads one item; its event is still to be checked.
+///
+/// # Errors
+/// A problem that names the field.
+pub(crate) fn parse_item(item: &[u8]) -> Result<(EventInput, Option<IdempotencyKey>), Problem> {
     let ItemInput { event_type, data, occurred_at, owner_id, idempotency_key } = parse_json(item)?;
     let parse = |text: String| {
         text.parse().map_err(|_| {
