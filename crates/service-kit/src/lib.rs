@@ -1,7 +1,7 @@
 //! What every service does the same way: start, follow the switches, hear announcements, answer for its health, stop.
 //!
-//! Entry points: [`run`], the whole of a `main`; [`ServiceContext`], what a service is given; [`Tasks`] and [`periodic`] for
-//! work in the background. A new service is its settings, its routes, and this:
+//! Entry points: [`run`], the whole of a `main`; [`ServiceContext`], what a service is given; [`Tasks`], [`periodic`] and
+//! [`FailureLog`] for work in the background. A new service is its settings, its routes, and this:
 //!
 //! ```no_run
 //! # use std::process::ExitCode;
@@ -36,7 +36,7 @@ mod tasks;
 pub use announcements::{AnnouncementBus, AnnouncementReceiver};
 pub use context::ServiceContext;
 pub use error::{KitError, error_chain};
-pub use periodic::periodic;
+pub use periodic::{FailureLog, periodic};
 pub use run::{ServiceResult, run};
 pub use settings::ServiceSettings;
 pub use tasks::{Ending, Tasks};

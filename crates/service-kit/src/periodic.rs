@@ -33,31 +33,43 @@ where
     }
 }
 
-/// Tells the log when something begins to fail and when it works again.
-pub(crate) struct FailureLog<'a> {
+/// Tells the log when something begins to fail and when it works again, not every time in between: an outage of minutes
+/// is two lines, not hundreds.
+#[derive(Debug)]
+pub struct FailureLog<'a> {
     name: &'a str,
     failures: u64,
 }
 
 impl<'a> FailureLog<'a> {
-    pub(crate) const fn new(name: &'a str) -> Self {
+    /// Work of this name, which does not fail so far.
+    #[must_use]
+    pub const fn new(name: &'a str) -> Self {
         Self { name, failures: 0 }
     }
 
-    pub(crate) fn note<T, E: Error + 'static>(&mut self, outcome: &Result<T, E>) {
+    /// Notes how it went.
+    pub fn note<T, E: Error + 'static>(&mut self, outcome: &Result<T, E>) {
         match outcome {
-            Ok(_) if self.failures > 0 => {
-                tracing::info!(task = self.name, { field::COUNT } = self.failures, "works again after failures");
-                self.failures = 0;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                if self.failures == 0 {
-                    tracing::warn!(task = self.name, { field::ERROR } = error_chain(error), "failed; goes on trying");
-                }
-                self.failures += 1;
-            }
+            Ok(_) => self.worked(),
+            Err(error) => self.failed(error),
         }
+    }
+
+    /// Notes a success.
+    pub fn worked(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(task = self.name, { field::COUNT } = self.failures, "works again after failures");
+            self.failures = 0;
+        }
+    }
+
+    /// Notes a failure.
+    pub fn failed(&mut self, error: &(dyn Error + 'static)) {
+        if self.failures == 0 {
+            tracing::warn!(task = self.name, { field::ERROR } = error_chain(error), "failed; goes on trying");
+        }
+        self.failures += 1;
     }
 }
 

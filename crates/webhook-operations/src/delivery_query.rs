@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use onering_delivery::Status;
+use onering_delivery::{HeldReason, Status};
 use onering_ids::{DeliveryId, EventId, SubscriptionId};
 use onering_store::deliveries::{DeliveryFilter, Page};
 use onering_web::{Cursor, Limit};
@@ -14,6 +14,12 @@ pub struct DeliveryQuery {
     /// Only in this status.
     #[param(value_type = Option<String>, example = "DEAD")]
     pub status: Option<Status>,
+    /// Only those that are held, whatever for (`true`), or those that are not (`false`).
+    pub held: Option<bool>,
+    /// Only those held for this reason: `DELIVERY_OFF`, `OUTSIDE_COHORT`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_DISABLED`,
+    /// `PARTNER_DISABLED` or `BREAKER_OPEN`.
+    #[param(value_type = Option<String>, example = "SUBSCRIPTION_DISABLED")]
+    pub held_reason: Option<HeldReason>,
     /// Only of this event type.
     pub event_type: Option<String>,
     /// Only of this subscription.
@@ -42,6 +48,8 @@ impl DeliveryQuery {
             webhook_id: self.webhook_id,
             event_id: self.event_id,
             status: self.status,
+            held: self.held,
+            held_reason: self.held_reason,
             event_type: self.event_type,
             from: self.from,
             until: self.to,

@@ -43,6 +43,6 @@ pub use request_schemas::{SubscriptionInputSchema, SubscriptionPatchSchema};
 pub use rotate_secret::RotateSecretInput;
 pub use scope::Scope;
 pub use subscription_query::SubscriptionQuery;
-pub use subscription_view::{SubscriptionView, SubscriptionWithSecret};
+pub use subscription_view::{SubscriptionView, SubscriptionWithSecret, WaitingView};
 pub use test_view::TestResultView;
 pub use timestamp::Timestamp;

@@ -1,5 +1,6 @@
 use onering_ids::SubscriptionId;
 use onering_store::AsyncPgConnection;
+use onering_store::monitoring_reads::waiting_of;
 use onering_store::subscriptions::{self, SubscriptionFilter};
 use onering_web::{Cursor, Limit, Page};
 use onering_webhooks::Subscription;
@@ -28,7 +29,7 @@ impl WebhookOperations {
         Ok(page.map(|subscription| SubscriptionView::from(&subscription)))
     }
 
-    /// One subscription.
+    /// One subscription, with what waits for it.
     ///
     /// # Errors
     /// `NOT_FOUND`, or [`OperationError::Store`].
@@ -39,7 +40,8 @@ impl WebhookOperations {
     ) -> Result<SubscriptionView, OperationError> {
         let mut connection = self.connection().await?;
         let subscription = find(&mut connection, scope, webhook_id).await?;
-        Ok(SubscriptionView::from(&subscription))
+        let waiting = waiting_of(&mut connection, webhook_id).await?;
+        Ok(SubscriptionView { waiting: Some(waiting.into()), ..SubscriptionView::from(&subscription) })
     }
 }
 

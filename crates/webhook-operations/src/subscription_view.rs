@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use onering_ids::{OwnerId, SubscriptionId};
 use onering_signing::Scheme;
+use onering_store::monitoring_reads::Waiting;
 use onering_webhooks::{DisabledBy, Filter, Subscription, SubscriptionStatus};
 use serde::Serialize;
 use serde_json::Value;
@@ -51,7 +52,7 @@ pub struct SubscriptionView {
     /// `active`, `paused` or `disabled`. Unless active, deliveries are held.
     #[schema(value_type = String, example = "active")]
     pub status: SubscriptionStatus,
-    /// Who disabled it: `platform`, because the receiver answered 410, which its owner may undo by setting `status`, or
+    /// Who disabled it: `platform`, because the receiver answered 410 or failed for days, which its owner may undo by setting `status`, or
     /// `operator`, which only an operator may; null unless it is disabled.
     #[schema(value_type = Option<String>, example = json!(null))]
     pub disabled_by: Option<DisabledBy>,
@@ -63,6 +64,27 @@ pub struct SubscriptionView {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// What waits for it now; only where one subscription is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingView>,
+}
+
+/// Deliveries that are not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WaitingDeliveries)]
+pub struct WaitingView {
+    /// Waiting for a first attempt, the held ones included.
+    pub pending: u64,
+    /// Waiting for another attempt.
+    pub retrying: u64,
+    /// Those of the pending that are held; the list of deliveries with `held=true` names them.
+    pub held: u64,
+}
+
+impl From<Waiting> for WaitingView {
+    fn from(waiting: Waiting) -> Self {
+        Self { pending: waiting.pending, retrying: waiting.retrying, held: waiting.held_total() }
+    }
 }
 
 /// A subscription with a new signing secret: the only answers that ever show it.
@@ -131,6 +153,7 @@ impl From<&Subscription> for SubscriptionView {
             failing_since: subscription.failing_since.map(Timestamp::from),
             created_at: subscription.created_at.into(),
             updated_at: subscription.updated_at.into(),
+            waiting: None,
         }
     }
 }

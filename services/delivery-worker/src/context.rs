@@ -7,8 +7,11 @@ use std::time::Duration;
 use onering_clock::Clock;
 use onering_delivery::RetrySchedule;
 use onering_flags::FlagsHandle;
-use onering_queue::{Announcer, DeliveryStream};
+use onering_ids::SubscriptionId;
+use onering_queue::{Announcement, Announcer, DeliveryStream};
+use onering_service_kit::error_chain;
 use onering_store::Pool;
+use onering_telemetry::field;
 use onering_webhook_client::WebhookClient;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -80,6 +83,17 @@ impl Context {
     #[must_use]
     pub(crate) fn may_take_over(&self) -> bool {
         !self.settling.is_behind() && self.recovery.is_over(self.clock.monotonic())
+    }
+
+    /// Forgets what is remembered of a subscription that has changed, here and in the other processes.
+    pub(crate) async fn forget(&self, webhook_id: SubscriptionId) {
+        self.subscriptions.forget(webhook_id);
+        if let Err(error) = self.announcer.announce(&Announcement::Subscription(webhook_id)).await {
+            tracing::warn!(
+                { field::ERROR } = error_chain(&error),
+                "the change could not be announced; caches expire by themselves"
+            );
+        }
     }
 
     /// Waits, unless the worker stops first.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onering_ids::EventId;
 use onering_queue::{Batch, Consumer, EntryId, QueueError};
-use onering_service_kit::error_chain;
+use onering_service_kit::{FailureLog, error_chain};
 use onering_store::{StoreError, deliveries};
 use onering_telemetry::field;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +18,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::arrival::arrive;
 use crate::context::Context;
 use crate::events::DispatcherHandle;
-use crate::failing::Failing;
 use crate::settling::Finished;
 use crate::work_item::{Item, Source, work_of};
 
@@ -50,7 +49,7 @@ struct Taken {
 /// Reads until stopped.
 pub(crate) async fn run(context: Arc<Context>, consumer: Consumer, dispatcher: DispatcherHandle) {
     let mut switches = context.flags.subscribe();
-    let mut failing = Failing::new("the stream cannot be read, and the sweep goes on delivering");
+    let mut failing = FailureLog::new("reading the stream");
     let next_claim = context.clock.monotonic();
     let mut intake = Intake { context: Arc::clone(&context), consumer, dispatcher, next_claim };
     while !context.stop.is_cancelled() {

@@ -16,7 +16,7 @@ mod context;
 mod database_clock;
 mod dispatcher;
 mod events;
-mod failing;
+mod failing_subscriptions;
 mod housekeeping;
 mod intake;
 mod lanes;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use onering_delivery::Lease;
 use onering_ids::{DeliveryId, SubscriptionId};
+use onering_service_kit::FailureLog;
 use onering_store::StoreError;
 use onering_store::leases::{self, Renewal};
 
 use crate::context::Context;
-use crate::failing::Failing;
 use crate::subscription_cache::Target;
 use crate::work_item::Ready;
 
@@ -34,7 +34,7 @@ pub(crate) struct Prepared {
 /// Prepares a batch; while Postgres is away it keeps trying until the worker stops.
 pub(crate) async fn prepare(context: &Context, batch: Vec<Ready>) -> Prepared {
     let subscriptions: Vec<SubscriptionId> = batch.iter().map(|ready| ready.item.work.webhook_id).collect();
-    let mut failing = Failing::new("subscriptions cannot be read");
+    let mut failing = FailureLog::new("reading subscriptions");
     let targets = loop {
         match context.subscriptions.of(subscriptions.iter().copied()).await {
             Ok(targets) => break targets,
@@ -78,7 +78,7 @@ async fn renew(context: &Context, batch: Vec<Ready>) -> Prepared {
             length: Lease::renewal(context.lease, ready.target.timeout()),
         })
         .collect();
-    let mut failing = Failing::new("leases could not be renewed");
+    let mut failing = FailureLog::new("renewing leases");
     let fresh = loop {
         match try_renew(context, &held).await {
             Ok(Some(fresh)) => break fresh,

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use onering_delivery::{Circumstances, HeldReason};
 use onering_ids::SubscriptionId;
 use onering_rollout::Switches;
+use onering_service_kit::FailureLog;
 use onering_store::{StoreError, leases};
 use onering_telemetry::field;
 
 use crate::context::Context;
-use crate::failing::Failing;
 
 /// Held rows released by one statement, at most: paces what comes back after a long hold.
 const RELEASED_AT_ONCE: u32 = 2_000;
@@ -31,12 +31,12 @@ pub(crate) struct Release {
     look: bool,
     /// When those outside the cohort were looked at, and under which switches.
     cohort: Option<(Instant, String)>,
-    failing: Failing,
+    failing: FailureLog<'static>,
 }
 
 impl Default for Release {
     fn default() -> Self {
-        Self { look: true, cohort: None, failing: Failing::new("held deliveries cannot be looked through") }
+        Self { look: true, cohort: None, failing: FailureLog::new("looking through held deliveries") }
     }
 }
 

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
-use crate::housekeeping;
 use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
 use crate::recovery::Recovery;
@@ -22,6 +21,7 @@ use crate::settling::{Finished, Settling};
 use crate::subscription_cache::SubscriptionCache;
 use crate::tally::Tally;
 use crate::worker::Worker;
+use crate::{failing_subscriptions, housekeeping};
 
 /// Items in this worker's hands from each source, for each attempt it may have under way.
 const PLACES_PER_ATTEMPT: usize = 2;
@@ -36,6 +36,7 @@ pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) 
     tracing::info!(instance = %context.instance, ?mode, "Webhook delivery worker started");
     help(&service, &context);
     housekeeping::start(&context, &service.tasks, settings.retention_days);
+    failing_subscriptions::start(&context, &service.tasks, settings.failure_policy);
     let worker = Worker::start(&service, &context, results);
     let patience = settings.common.process.shutdown;
     match mode {

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onering_service_kit::FailureLog;
 use onering_store::{StoreError, leases};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::arrival::arrive;
 use crate::context::Context;
 use crate::events::DispatcherHandle;
-use crate::failing::Failing;
 use crate::release::Release;
 use crate::work_item::{Item, Source};
 
@@ -36,7 +36,7 @@ struct Round {
 pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = Failing::new("the sweep failed");
+    let mut failing = FailureLog::new("sweep");
     let mut release = Release::default();
     let mut last = Round::default();
     loop {

@@ -6,14 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use onering_delivery::Settlement;
 use onering_ids::{DeliveryId, SubscriptionId};
-use onering_queue::Announcement;
-use onering_service_kit::error_chain;
+use onering_service_kit::FailureLog;
 use onering_store::StoreError;
 use onering_store::settlement::{self, Settled};
 use onering_telemetry::field;
 
 use crate::context::Context;
-use crate::failing::Failing;
 
 /// Pause before a batch that could not be written is tried again, doubling up to the longest. Whoever waits for results
 /// after an outage waits for longer than that (see [`crate::recovery`]).
@@ -69,7 +67,7 @@ enum GaveUp {
 }
 
 async fn write_or_give_up(context: &Context, batch: &[Settlement]) -> Result<(), GaveUp> {
-    let mut failing = Failing::new("settling failed");
+    let mut failing = FailureLog::new("settling");
     let mut pause = FIRST_PAUSE;
     loop {
         match try_write(context, batch).await {
@@ -103,14 +101,8 @@ async fn try_write(context: &Context, batch: &[Settlement]) -> Result<Settled, S
 /// Tells the others of subscriptions that were disabled because their receiver is gone.
 async fn announce_disabled(context: &Context, settled: &Settled) {
     let announce = async |webhook_id: SubscriptionId| {
-        context.subscriptions.forget(webhook_id);
         tracing::warn!({ field::SUBSCRIPTION_ID } = %webhook_id, "the receiver answered 410: the subscription is disabled");
-        if let Err(error) = context.announcer.announce(&Announcement::Subscription(webhook_id)).await {
-            tracing::warn!(
-                { field::ERROR } = error_chain(&error),
-                "the change could not be announced; caches expire by themselves"
-            );
-        }
+        context.forget(webhook_id).await;
     };
     join_all(settled.disabled.iter().map(|webhook_id| announce(*webhook_id))).await;
 }

@@ -114,7 +114,7 @@ async fn the_document_is_openapi_3_1_and_needs_no_credentials() {
     };
     assert_eq!(
         parameters("/v1/monitoring/webhooks/recent"),
-        ["status", "event_type", "webhook_id", "owner_id", "limit"]
+        ["status", "held", "held_reason", "event_type", "webhook_id", "owner_id", "limit"]
     );
     assert_eq!(parameters("/v1/monitoring/audit"), ["from", "to"]);
     assert_eq!(parameters("/v1/monitoring/external/api-keys"), ["limit", "cursor"]);

@@ -209,6 +209,11 @@ async fn recent_deliveries_by_filter() {
     assert_eq!(types("?limit=2").await, all[..2]);
     assert_eq!(types("?status=DEAD").await, ["a.dead"]);
     assert_eq!(types("?status=PENDING&owner_id=acme").await, ["a.held", "a.pending"]);
+    assert_eq!(types("?held=true").await, ["a.held"]);
+    assert_eq!(types("?held=false&status=PENDING").await, ["b.pending", "a.pending"]);
+    assert_eq!(types("?held_reason=DELIVERY_OFF").await, ["a.held"]);
+    assert_eq!(types("?held_reason=SUBSCRIPTION_PAUSED").await, [""; 0]);
+    assert_eq!(types("?held=true&status=DEAD").await, [""; 0]);
     assert_eq!(types("?event_type=a.retrying").await, ["a.retrying"]);
     assert_eq!(types(&format!("?webhook_id={webhook}")).await, all[1..]);
     assert_eq!(types(&format!("?webhook_id={webhook}&owner_id=other")).await, [""; 0]);

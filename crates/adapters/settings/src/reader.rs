@@ -222,6 +222,23 @@ impl<'a> Reader<'a> {
         waits
     }
 
+    /// A list of days, which may be empty by the word `none`.
+    pub(crate) fn days_list(&mut self, variable: &Variable) -> Option<Vec<u16>> {
+        let text = self.text(variable)?;
+        let Kind::DaysList { max_entries, max_days } = variable.kind else {
+            self.refuse_text(variable, text);
+            return None;
+        };
+        let listed = if text == "none" { "" } else { text };
+        let days: Option<Vec<u16>> =
+            entries(listed).map(|entry| entry.parse().ok().filter(|day| (1..=max_days).contains(day))).collect();
+        let days = days.filter(|days| days.len() <= max_entries);
+        if days.is_none() {
+            self.refuse_text(variable, text);
+        }
+        days
+    }
+
     /// Networks; a lone address counts as a network of one.
     pub(crate) fn networks(&mut self, variable: &Variable) -> Option<Vec<IpNet>> {
         let text = self.text(variable)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use onering_delivery::FailurePolicy;
 use onering_metrics_model::Thresholds;
 use url::Url;
 
@@ -154,6 +155,8 @@ pub struct WorkerSettings {
     pub webhooks: Webhooks,
     /// The keys that seal webhook secrets, for the key ring.
     pub secrets_keys: Secret,
+    /// When partners are warned of failing subscriptions, and when those are disabled.
+    pub failure_policy: FailurePolicy,
     /// Days for which events, deliveries and attempts are kept.
     pub retention_days: u32,
 }
@@ -168,12 +171,14 @@ impl WorkerSettings {
         let common = Common::read(&mut reader);
         let webhooks = Webhooks::read(&mut reader);
         let secrets_keys = concerns::secrets_keys(&mut reader);
+        let failure_policy = concerns::failure_policy(&mut reader);
         let retention_days = concerns::retention_days(&mut reader);
         reader.finish(|| {
             Some(Self {
                 common: common?,
                 webhooks: webhooks?,
                 secrets_keys: secrets_keys?,
+                failure_policy: failure_policy?,
                 retention_days: retention_days?,
             })
         })

@@ -7,7 +7,8 @@ use crate::variable::Concern::{
 };
 use crate::variable::DefaultValue::{Computed, PerService, Required, Unset, Value};
 use crate::variable::Kind::{
-    Choice, Cidrs, Decimal, HttpUrl, Path, Percent, SecondsList, Secret, Signed, SocketAddress, Switch, Text, Whole,
+    Choice, Cidrs, DaysList, Decimal, HttpUrl, Path, Percent, SecondsList, Secret, Signed, SocketAddress, Switch, Text,
+    Whole,
 };
 use crate::variable::Service::{Admin, ApiGateway, Cli, DeliveryWorker, Monitoring};
 use crate::variable::{Service, Variable};
@@ -143,6 +144,12 @@ variables! {
         WEBHOOKS_ALLOW_HTTP = "ONERING_WEBHOOKS_ALLOW_HTTP", Switch, Value("0"), WITH_WEBHOOKS;
         /// Private networks that targets may be in, such as `127.0.0.0/8`. Refused in production.
         WEBHOOKS_ALLOW_CIDRS = "ONERING_WEBHOOKS_ALLOW_CIDRS", Cidrs, Value(""), WITH_WEBHOOKS;
+        /// After how many days of failing without a success a subscription's partner is warned (event `webhook.failing`).
+        WEBHOOKS_FAILING_WARN_DAYS = "ONERING_WEBHOOKS_FAILING_WARN_DAYS",
+            DaysList { max_entries: 10, max_days: 364 }, Value("1,3"), &[DeliveryWorker];
+        /// After how many such days it is disabled (event `webhook.disabled`). What it misses is held.
+        WEBHOOKS_FAILING_DISABLE_DAYS = "ONERING_WEBHOOKS_FAILING_DISABLE_DAYS",
+            Whole { min: 1, max: 365, unit: "days" }, Value("5"), &[DeliveryWorker];
         /// How long events, deliveries and attempts are kept. Whole days are dropped.
         RETENTION_DAYS = "ONERING_RETENTION_DAYS",
             Whole { min: 1, max: 3_650, unit: "days" }, Value("30"), &[DeliveryWorker];

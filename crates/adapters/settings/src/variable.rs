@@ -122,6 +122,13 @@ pub enum Kind {
         /// The longest wait, s.
         max_seconds: u64,
     },
+    /// Whole days, ascending, separated by commas.
+    DaysList {
+        /// How many at most.
+        max_entries: usize,
+        /// The last day, at most.
+        max_days: u16,
+    },
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any text.
@@ -148,6 +155,12 @@ impl fmt::Display for Kind {
             Self::Decimal { min, max, unit } => write!(f, "{unit}, {min} to {max}, decimals allowed"),
             Self::SecondsList { max_entries, max_seconds } => {
                 write!(f, "seconds, 1 to {max_entries} of them separated by commas, each 0 to {max_seconds}")
+            }
+            Self::DaysList { max_entries, max_days } => {
+                write!(
+                    f,
+                    "days, 1 to {max_days}, at most {max_entries} of them ascending, separated by commas; `none` for none"
+                )
             }
             Self::Choice(words) => {
                 for (index, word) in words.iter().enumerate() {
@@ -215,6 +228,7 @@ impl Variable {
         match self.kind {
             Kind::Whole { unit, .. } | Kind::Signed { unit, .. } | Kind::Decimal { unit, .. } => Some(unit),
             Kind::SecondsList { .. } => Some("seconds"),
+            Kind::DaysList { .. } => Some("days"),
             Kind::Percent => Some("per cent"),
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onering_delivery::FailurePolicy;
 use onering_rate_limit::LossPolicy;
 use onering_rollout::Switch;
 use onering_settings::{
@@ -52,6 +53,7 @@ fn the_defaults_are_those_of_the_documentation() {
     let worker = WorkerSettings::from_values(&dev()).unwrap();
     assert_eq!((worker.common.http.bind.port(), worker.common.http.workers), (8004, 1));
     assert_eq!(worker.retention_days, 30);
+    assert_eq!(worker.failure_policy, FailurePolicy::new(vec![1, 3], 5).unwrap());
     assert_eq!(AdminSettings::from_values(&dev()).unwrap().common.http.bind.port(), 8002);
     let monitoring = MonitoringSettings::from_values(&dev()).unwrap();
     assert_eq!(monitoring.common.http.bind.port(), 8003);
@@ -293,4 +295,19 @@ proptest! {
         let _ = AdminSettings::from_values(&values);
         let _ = CliSettings::from_values(&values);
     }
+}
+
+#[test]
+fn the_days_of_failing_subscriptions_make_a_policy_or_are_refused() {
+    let worker = |warn: &str, disable: &str| {
+        let values = dev().with("ONERING_WEBHOOKS_FAILING_WARN_DAYS", warn);
+        WorkerSettings::from_values(&values.with("ONERING_WEBHOOKS_FAILING_DISABLE_DAYS", disable))
+    };
+    let policy = |warn: Vec<u16>, disable| FailurePolicy::new(warn, disable).unwrap();
+    assert_eq!(worker("2, 4,6", "10").unwrap().failure_policy, policy(vec![2, 4, 6], 10));
+    assert_eq!(worker("none", "1").unwrap().failure_policy, policy(Vec::new(), 1));
+    for (warn, disable) in [("3,1", "5"), ("1,5", "5"), ("0", "5"), ("1,x", "5"), ("1,365", "5")] {
+        assert_eq!(variables(&worker(warn, disable).unwrap_err()), ["ONERING_WEBHOOKS_FAILING_WARN_DAYS"], "{warn}");
+    }
+    assert_eq!(variables(&worker("1", "366").unwrap_err()), ["ONERING_WEBHOOKS_FAILING_DISABLE_DAYS"]);
 }

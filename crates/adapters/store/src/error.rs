@@ -1,6 +1,6 @@
 //! What can go wrong between this process and Postgres.
 
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as QueryError};
 
 /// A failure of the store: which operation, in which context, and what Postgres or the driver said.
 ///
@@ -71,18 +71,25 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anybody changing it: Postgres is away, restarting, or two
     /// transactions got in each other's way.
+    ///
+    /// The driver hands on the SQLSTATE of constraints and serialisation failures only; everything else is `Unknown` to
+    /// it, a shutdown (57P01), a full disk (53100) or a deadlock (40P01) as well as a column that does not exist (42703).
+    /// What it does hand on is the position in the statement, which Postgres gives for what it cannot parse or analyse: a
+    /// statement with a position stays wrong, everything else is tried again. That errs for data that an operation refuses
+    /// while it runs (22xxx, no position), so whoever must not be held up by one row bounds what it sends: counts are capped
+    /// and texts made storable before they get here.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Pool { .. } => true,
             Self::Query { source, .. } => match source {
+                QueryError::DatabaseError(DatabaseErrorKind::Unknown, details) => !is_wrong(&**details),
                 QueryError::DatabaseError(kind, _) => matches!(
                     kind,
                     DatabaseErrorKind::SerializationFailure
                         | DatabaseErrorKind::ClosedConnection
                         | DatabaseErrorKind::UnableToSendCommand
                         | DatabaseErrorKind::ReadOnlyTransaction
-                        | DatabaseErrorKind::Unknown
                 ),
                 QueryError::BrokenTransactionManager | QueryError::RollbackErrorOnCommit { .. } => true,
                 _ => false,
@@ -99,6 +106,14 @@ impl StoreError {
     pub(crate) fn row(table: &'static str, column: &str, problem: impl std::fmt::Display) -> Self {
         Self::Row { table, problem: format!("{column}: {problem}") }
     }
+}
+
+/// Whether the statement itself is at fault. A wait for a table's lock that ends while the statement is analysed gets the
+/// table's position too; of those the text tells (in the language of the server: in another one they are taken for wrong).
+fn is_wrong(details: &(dyn DatabaseErrorInformation + Send + Sync)) -> bool {
+    const WAITED: [&str; 3] = ["canceling", "terminating", "deadlock"];
+    let waited = WAITED.iter().any(|beginning| details.message().starts_with(beginning));
+    details.statement_position().is_some() && !waited
 }
 
 /// Only for `?` inside `AsyncConnection::transaction`, whose BEGIN and COMMIT fail as plain driver errors. Statements
@@ -136,7 +151,10 @@ impl<T> Context<T> for Result<T, QueryError> {
 
 #[cfg(test)]
 mod tests {
+    use diesel_async::SimpleAsyncConnection;
+
     use super::*;
+    use crate::testing::World;
 
     fn failed(kind: DatabaseErrorKind) -> StoreError {
         let refused: Result<(), _> = Err(QueryError::DatabaseError(kind, Box::new("because".to_owned())));
@@ -158,5 +176,53 @@ mod tests {
         assert!(!failed(DatabaseErrorKind::UniqueViolation).is_transient());
         assert!(!failed(DatabaseErrorKind::NotNullViolation).is_transient());
         assert!(!StoreError::NotFound { what: "delivery" }.is_transient());
+    }
+
+    /// As Postgres itself says it; each in a transaction of its own.
+    async fn said(world: &mut World, statements: &str) -> StoreError {
+        let refused = world.connection.batch_execute(statements).await.during("test the store").expect_err(statements);
+        world.connection.batch_execute("ROLLBACK").await.ok();
+        refused
+    }
+
+    #[tokio::test]
+    async fn a_broken_statement_stays_broken() {
+        let mut world = World::new().await;
+        world
+            .sql("CREATE FUNCTION broken() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM no_such_column; END'")
+            .await;
+        for statement in [
+            "SELECT no_such_column",
+            "SELECT * FROM no_such_table",
+            "SELEC 1",
+            "SELECT no_such_function()",
+            "SELECT 'x'::no_such_type",
+            "SELECT 1 + 'x'::text",
+            "SELECT 'not a number'::integer",
+            "SELECT broken()",
+        ] {
+            let refused = said(&mut world, statement).await;
+            assert!(!refused.is_transient(), "{statement}: {refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_server_is_in_the_way_of_is_tried_again() {
+        let mut world = World::new().await;
+        let mut other = world.another_connection().await;
+        other.batch_execute("BEGIN; LOCK TABLE partners").await.unwrap();
+        for statements in [
+            "SET statement_timeout = '1 ms'; SELECT pg_sleep(5)",
+            "RESET statement_timeout; SET lock_timeout = '1 ms'; SELECT * FROM partners",
+            "RESET lock_timeout; DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
+            "DO $$ BEGIN RAISE EXCEPTION 'two in each other''s way' USING ERRCODE = '40P01'; END $$",
+        ] {
+            let refused = said(&mut world, statements).await;
+            assert!(refused.is_transient(), "{statements}: {refused:?}");
+        }
+        let shut_down = said(&mut world, "SELECT pg_terminate_backend(pg_backend_pid())").await;
+        assert!(shut_down.is_transient(), "{shut_down:?}");
+        let gone = said(&mut world, "SELECT 1").await;
+        assert!(gone.is_transient(), "{gone:?}");
     }
 }

@@ -22,6 +22,7 @@ pub mod database_clock;
 pub mod deliveries;
 mod error;
 pub mod event_types;
+pub mod failing_subscriptions;
 pub mod flags;
 #[cfg(test)]
 mod hot_statements;

@@ -170,6 +170,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        failure_warnings -> SmallInt,
     }
 }
 

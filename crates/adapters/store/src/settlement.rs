@@ -1,7 +1,8 @@
 //! Writing down what a batch of attempts led to.
 //!
 //! One statement does it all: deliveries, attempt log, per-minute statistics, and what the attempts say about their
-//! subscriptions. Whatever one of them shows, the others show too, at every instant.
+//! subscriptions. Whatever one of them shows, the others show too, at every instant. The rare batch that disables a
+//! subscription (its receiver answered 410) also tells its partner and the audit log, in the same transaction.
 //!
 //! Each row is fenced by `(attempt_count, queued_until)`: a result whose lease is not the row's any more writes nothing at
 //! all, neither delivery nor log nor count. So a late or repeated result is harmless, and settling the same batch again
@@ -9,11 +10,12 @@
 
 use std::collections::HashSet;
 
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use onering_delivery::{Settlement, Transition};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use onering_delivery::{AttemptOutcome, Settlement, Transition};
 use onering_ids::{DeliveryId, SubscriptionId};
 use uuid::Uuid;
 
+use crate::failing_subscriptions::tell_gone;
 use crate::{Context, StoreError};
 
 mod statement;
@@ -45,15 +47,37 @@ pub async fn settle(
     let mut seen = HashSet::with_capacity(batch.len());
     let batch: Vec<&Settlement> = batch.iter().filter(|result| seen.insert(result.delivery_id)).collect();
     let Some(statement) = Settle::of(process, &batch) else { return Ok(Settled::default()) };
-    let rows: Vec<(Uuid, Uuid, bool)> = statement.load(connection).await.during("settle deliveries")?;
-    let mut settled = Settled::default();
-    for (delivery_id, webhook_id, disabled) in rows {
+    let is_gone = |result: &&Settlement| result.attempt.as_ref().is_some_and(|log| log.outcome == AttemptOutcome::Gone);
+    if !batch.iter().any(is_gone) {
+        return Ok(run(connection, &statement).await?.0);
+    }
+    // What disables a subscription is told in the same transaction: neither happens without the other.
+    connection
+        .transaction(async |connection| {
+            let (settled, disabled) = run(connection, &statement).await?;
+            tell_gone(connection, &disabled).await?;
+            Ok(settled)
+        })
+        .await
+}
+
+/// Answers also which subscriptions were disabled, each with the status it had.
+async fn run(
+    connection: &mut AsyncPgConnection,
+    statement: &Settle<'_>,
+) -> Result<(Settled, Vec<(SubscriptionId, String)>), StoreError> {
+    let rows: Vec<(Uuid, Uuid, Option<String>)> = statement.load(connection).await.during("settle deliveries")?;
+    let (mut settled, mut disabled) = (Settled::default(), Vec::new());
+    for (delivery_id, webhook_id, status_before) in rows {
         settled.written.insert(DeliveryId::from_uuid(delivery_id));
-        if disabled {
-            settled.disabled.insert(SubscriptionId::from_uuid(webhook_id));
+        let webhook_id = SubscriptionId::from_uuid(webhook_id);
+        if let Some(status_before) = status_before
+            && settled.disabled.insert(webhook_id)
+        {
+            disabled.push((webhook_id, status_before));
         }
     }
-    Ok(settled)
+    Ok((settled, disabled))
 }
 
 /// The status a transition leads to, or `None` where it leaves the row's own.

@@ -2,7 +2,8 @@
 //!
 //! A delivery is one event for one subscription. Entry points: [`settle`] turns one attempt's [`Answer`] into the
 //! [`Settlement`] to write; [`judge`] is the table of answers beneath it; [`RetrySchedule`] says when to try again;
-//! [`Lease`] says who may try; [`Circumstances`] says whether to try at all; [`Ledger`] proves that nothing was lost.
+//! [`Lease`] says who may try; [`Circumstances`] says whether to try at all;
+//! [`FailurePolicy`] says what follows when all tries fail for days; [`Ledger`] proves that nothing was lost.
 //!
 //! Invariants: a final [`Status`] never changes; a retry is never earlier than the schedule's entry; no number a
 //! receiver chose is used before it was capped.
@@ -12,6 +13,7 @@
 
 mod answer;
 mod database_time;
+mod failure_policy;
 mod holding;
 mod lease;
 mod ledger;
@@ -27,6 +29,7 @@ mod work;
 
 pub use answer::{Answer, Failure};
 pub use database_time::DatabaseTime;
+pub use failure_policy::{FailurePolicy, FailurePolicyError, FailureStep};
 pub use holding::{Circumstances, HeldReason, Standing};
 pub use lease::Lease;
 pub use ledger::Ledger;

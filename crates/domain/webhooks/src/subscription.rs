@@ -33,8 +33,15 @@ impl Subscription {
     #[must_use]
     pub fn wants(&self, event_type: &EventType, data: &Value) -> bool {
         self.deleted_at.is_none()
+            && !self.is_told_of_itself(event_type, data)
             && self.settings.events.iter().any(|pattern| pattern.matches(event_type))
             && self.settings.filter.as_ref().is_none_or(|filter| filter.matches(data))
+    }
+
+    /// Whether this is the platform's news of this very subscription's failure, which its receiver would not hear.
+    fn is_told_of_itself(&self, event_type: &EventType, data: &Value) -> bool {
+        matches!(event_type.as_ref(), "webhook.failing" | "webhook.disabled")
+            && data["webhook_id"].as_str() == Some(self.webhook_id.to_string().as_str())
     }
 
     /// How it stands with its worker.
@@ -90,6 +97,13 @@ mod tests {
         assert!(wanting.wants(&"a".parse().unwrap(), &json!({"kind": "gold"})));
         assert!(!wanting.wants(&forged, &json!({"kind": "iron"})));
         assert!(!wanting.wants(&"b".parse().unwrap(), &json!({"kind": "gold"})));
+        let all = subscription(json!({"url": "https://a.example/", "events": ["*"]}));
+        for name in ["webhook.failing", "webhook.disabled"] {
+            let news: EventType = name.parse().unwrap();
+            assert!(!all.wants(&news, &json!({"webhook_id": all.webhook_id})), "its own");
+            assert!(all.wants(&news, &json!({"webhook_id": "wh_other"})) && all.wants(&news, &json!(7)));
+        }
+        assert!(all.wants(&forged, &json!({"webhook_id": all.webhook_id})));
         wanting.deleted_at = Some(wanting.created_at);
         assert!(!wanting.wants(&forged, &json!({"kind": "gold"})));
         assert_eq!(wanting.standing(), Standing::Deleted);

@@ -29,7 +29,7 @@ pub struct Disablement {
 /// Who disabled a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DisabledBy {
-    /// The platform, because the receiver answered 410.
+    /// The platform, because the receiver answered 410 or failed for days.
     Platform,
     /// An operator.
     Operator,

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use onering_delivery::Status;
+use onering_delivery::{HeldReason, Status};
 use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use onering_web::{ApiResult, Cursor, Limit, OperatorRole, Page, StrictQuery, Viewer};
 use onering_webhook_operations::{DeliveryQuery, DeliveryView, Scope};
@@ -25,6 +25,12 @@ pub(crate) struct OperatorDeliveryQuery {
     /// Only in this status.
     #[param(value_type = Option<String>, example = "DEAD")]
     status: Option<Status>,
+    /// Only those that are held, whatever for (`true`), or those that are not (`false`).
+    held: Option<bool>,
+    /// Only those held for this reason: `DELIVERY_OFF`, `OUTSIDE_COHORT`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_DISABLED`,
+    /// `PARTNER_DISABLED` or `BREAKER_OPEN`.
+    #[param(value_type = Option<String>, example = "SUBSCRIPTION_DISABLED")]
+    held_reason: Option<HeldReason>,
     /// Only of this event type.
     event_type: Option<String>,
     /// Only of this subscription.
@@ -47,8 +53,11 @@ pub(crate) struct OperatorDeliveryQuery {
 
 impl OperatorDeliveryQuery {
     fn into_parts(self) -> (Option<OwnerId>, DeliveryQuery) {
-        let Self { owner_id, status, event_type, webhook_id, event_id, from, to, limit, cursor } = self;
-        (owner_id, DeliveryQuery { status, event_type, webhook_id, event_id, from, to, limit, cursor })
+        let Self { owner_id, status, held, held_reason, event_type, webhook_id, event_id, from, to, limit, cursor } =
+            self;
+        let query =
+            DeliveryQuery { status, held, held_reason, event_type, webhook_id, event_id, from, to, limit, cursor };
+        (owner_id, query)
     }
 }
 

@@ -29,6 +29,9 @@ async fn they_are_listed_by_owner_subscription_status_and_time() {
         (format!("owner_id=umbrella&webhook_id={webhook_id}"), 0),
         ("status=PENDING&event_type=ring.forged".to_owned(), 1),
         ("status=DEAD".to_owned(), 0),
+        ("held=true".to_owned(), 0),
+        ("held=false".to_owned(), 1),
+        ("held_reason=SUBSCRIPTION_DISABLED".to_owned(), 0),
         (format!("event_id={}", text(&delivery, "event_id")), 1),
         ("from=2000-01-01T00:00:00Z&to=2999-01-01T00:00:00Z".to_owned(), 1),
         ("to=2000-01-01T00:00:00Z".to_owned(), 0),
@@ -40,6 +43,8 @@ async fn they_are_listed_by_owner_subscription_status_and_time() {
     assert_eq!(one["attempts"], json!([]));
     let bad = world.get(&format!("{DELIVERIES}?status=LOST")).await;
     assert_eq!(bad.refusal(), (400, "INVALID_QUERY", Some("status")));
+    let bad = world.get(&format!("{DELIVERIES}?held_reason=FORGOTTEN")).await;
+    assert_eq!(bad.refusal(), (400, "INVALID_QUERY", Some("held_reason")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,41 @@ async fn a_subscriptions_life() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_listed_by_its_reason_and_counted_with_its_subscription() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    let mut hooks = Vec::new();
+    for _ in 0..2 {
+        let made = stack.post("/webhooks", &key, &json!({"url": "http://127.0.0.1:9/hook", "events": ["*"]})).await;
+        hooks.push(made.json()["id"].as_str().unwrap().to_owned());
+    }
+    let paused = format!("/webhooks/{}", hooks[0]);
+    let patched = send(stack.with_key(Method::PATCH, &paused, &key).json(&json!({"status": "paused"}))).await;
+    assert_eq!(patched.status, 200);
+    for _ in 0..3 {
+        stack.post("/events", &key, &json!({"event_type": "ring.forged", "data": 1})).await;
+    }
+    let listed = async |query: &str| {
+        let page = stack.get(&format!("/deliveries?{query}"), &key).await.json();
+        let items = page["items"].as_array().unwrap().clone();
+        items.into_iter().map(|item| (item["webhook_id"].clone(), item["held_reason"].clone())).collect::<Vec<_>>()
+    };
+    let held = (json!(hooks[0]), json!("SUBSCRIPTION_PAUSED"));
+    assert_eq!(listed("held=true").await, vec![held.clone(); 3]);
+    assert_eq!(listed("held_reason=SUBSCRIPTION_PAUSED&limit=2").await, vec![held; 2]);
+    assert_eq!(listed("held_reason=SUBSCRIPTION_DISABLED").await, []);
+    assert_eq!(listed("held=false").await, vec![(json!(hooks[1]), json!(null)); 3]);
+    assert_eq!(stack.get("/deliveries?held=maybe", &key).await.problem(), "INVALID_QUERY");
+    assert_eq!(stack.get("/deliveries?held_reason=NO", &key).await.problem(), "INVALID_QUERY");
+
+    let shown = async |id: &str| stack.get(&format!("/webhooks/{id}"), &key).await.json()["waiting"].clone();
+    assert_eq!(shown(&hooks[0]).await, json!({"pending": 3, "retrying": 0, "held": 3}));
+    assert_eq!(shown(&hooks[1]).await, json!({"pending": 3, "retrying": 0, "held": 0}));
+    let list = stack.get("/webhooks", &key).await.json();
+    assert_eq!(list["items"][0].get("waiting"), None, "a list does not count");
+}
+
+#[tokio::test]
 async fn a_partner_switches_on_what_the_platform_disabled_but_not_what_an_operator_did() {
     let stack = Stack::start().await;
     let key = stack.usual_key().await;

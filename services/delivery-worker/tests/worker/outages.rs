@@ -67,7 +67,7 @@ async fn what_could_not_be_renewed_is_given_back() {
     bench.publish(5).await;
     receiver.wait_for(1).await;
     postgres.cut();
-    eventually(PATIENCE, "a renewal fails", async || worker.logs().contains("could not be renewed")).await;
+    eventually(PATIENCE, "a renewal fails", async || worker.logs().contains("renewing leases")).await;
     worker.signal(Signal::TERM);
     eventually(PATIENCE, "the worker is stopping", async || {
         http_client().get(worker.url("/readyz")).send().await.is_err()

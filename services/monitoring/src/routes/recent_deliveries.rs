@@ -1,7 +1,7 @@
 //! `GET /v1/monitoring/webhooks/recent`.
 
 use actix_web::web;
-use onering_delivery::Status;
+use onering_delivery::{HeldReason, Status};
 use onering_ids::{OwnerId, SubscriptionId};
 use onering_store::monitoring_reads::RecentFilter;
 use onering_web::{ApiResult, Limit, ProblemSchema, StrictQuery};
@@ -23,6 +23,11 @@ pub(crate) struct RecentQuery {
     /// In this state: PENDING, RETRYING, DELIVERED, DEAD, REPLAY_EXPIRED or CANCELLED.
     #[param(value_type = Option<schemas::DeliveryStatus>, inline)]
     status: Option<Status>,
+    /// Held, whatever for (`true`), or not held (`false`).
+    held: Option<bool>,
+    /// Held for this reason.
+    #[param(value_type = Option<schemas::HeldReason>, inline)]
+    held_reason: Option<HeldReason>,
     /// Of events of this type.
     #[param(value_type = Option<String>, example = "ring.forged")]
     event_type: Option<EventType>,
@@ -51,8 +56,8 @@ pub(crate) struct RecentQuery {
     ),
 )]
 pub(crate) async fn list(asked: Viewing<StrictQuery<RecentQuery>>, sources: web::Data<Sources>) -> ApiResult {
-    let RecentQuery { status, event_type, webhook_id, owner_id, limit } = asked.input.into_inner();
+    let RecentQuery { status, held, held_reason, event_type, webhook_id, owner_id, limit } = asked.input.into_inner();
     let event_type = event_type.map(|event_type| event_type.as_ref().to_owned());
-    let filter = RecentFilter { status, event_type, webhook_id, owner_id };
+    let filter = RecentFilter { status, held, held_reason, event_type, webhook_id, owner_id };
     Ok(fresh(operations::list_recent_deliveries(&sources, &filter, limit).await?))
 }

@@ -22,4 +22,4 @@ pub use process::{Process, Profile};
 pub use redis::{Redis, RedisUrl};
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhooks::Webhooks;
-pub(crate) use webhooks::{replay_window, retention_days};
+pub(crate) use webhooks::{failure_policy, replay_window, retention_days};

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use onering_delivery::RetrySchedule;
+use onering_delivery::{FailurePolicy, RetrySchedule};
 
 use crate::reader::Reader;
 use crate::table::{
-    RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS, WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_LEASE_SECONDS,
-    WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT, WEBHOOKS_REPLAY_WINDOW_SECONDS,
+    RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS, WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_FAILING_DISABLE_DAYS,
+    WEBHOOKS_FAILING_WARN_DAYS, WEBHOOKS_LEASE_SECONDS, WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT,
+    WEBHOOKS_REPLAY_WINDOW_SECONDS,
 };
 
 /// How deliveries are sent, and where to.
@@ -70,4 +71,16 @@ pub(crate) fn replay_window(reader: &mut Reader<'_>) -> Option<Duration> {
 /// How many days of events, deliveries and attempts are kept.
 pub(crate) fn retention_days(reader: &mut Reader<'_>) -> Option<u32> {
     reader.whole(&RETENTION_DAYS)
+}
+
+/// When partners are warned of failing subscriptions, and when the platform disables them.
+pub(crate) fn failure_policy(reader: &mut Reader<'_>) -> Option<FailurePolicy> {
+    let warn_days = reader.days_list(&WEBHOOKS_FAILING_WARN_DAYS);
+    let disable_days = reader.whole(&WEBHOOKS_FAILING_DISABLE_DAYS);
+    FailurePolicy::new(warn_days?, disable_days?)
+        .map_err(|error| {
+            let remedy = "choose ascending days before ONERING_WEBHOOKS_FAILING_DISABLE_DAYS";
+            reader.refuse(&WEBHOOKS_FAILING_WARN_DAYS, error.to_string(), remedy);
+        })
+        .ok()
 }

@@ -4,7 +4,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use onering_delivery::Status;
+use onering_delivery::{HeldReason, Status};
 use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 
 use super::row::{Delivery, Row};
@@ -20,6 +20,10 @@ pub struct DeliveryFilter {
     pub event_id: Option<EventId>,
     /// In this status.
     pub status: Option<Status>,
+    /// Held, or not held.
+    pub held: Option<bool>,
+    /// Held for this reason.
+    pub held_reason: Option<HeldReason>,
     /// Of this event type.
     pub event_type: Option<String>,
     /// Made at this instant or later, to the millisecond.
@@ -89,6 +93,15 @@ pub(super) fn filtered(filter: &DeliveryFilter, page: Page) -> Query<'static> {
     }
     if let Some(status) = filter.status {
         query = query.filter(dsl::status.eq(status.as_str()));
+    }
+    match filter.held {
+        Some(true) => query = query.filter(dsl::held_reason.is_not_null()),
+        Some(false) => query = query.filter(dsl::held_reason.is_null()),
+        None => {}
+    }
+    if let Some(reason) = filter.held_reason {
+        // Said twice, because the index of what is held is a partial one.
+        query = query.filter(dsl::held_reason.eq(reason.as_str()).and(dsl::held_reason.is_not_null()));
     }
     if let Some(event_type) = &filter.event_type {
         query = query.filter(dsl::event_type.eq(event_type.clone()));

@@ -50,7 +50,8 @@ async fn filters_narrow_a_list() {
     onering_testkit::eventually(LEASE, "a later millisecond", async || world.clock.now() > before_draft).await;
     let draft = world.publish("acme", "draft.published").await.remove(0);
     let delivered = world.delivered(&draft);
-    settle(&mut world.connection, "w", &[delivered]).await.unwrap();
+    let held = onering_delivery::Settlement::hold(&ring, HeldReason::SubscriptionPaused);
+    settle(&mut world.connection, "w", &[delivered, held]).await.unwrap();
 
     let owner: OwnerId = "acme".parse().unwrap();
     let none = DeliveryFilter::default;
@@ -59,6 +60,9 @@ async fn filters_narrow_a_list() {
         (DeliveryFilter { webhook_id: Some(second), ..none() }, &draft),
         (DeliveryFilter { status: Some(Status::Pending), ..none() }, &ring),
         (DeliveryFilter { status: Some(Status::Delivered), ..none() }, &draft),
+        (DeliveryFilter { held: Some(true), ..none() }, &ring),
+        (DeliveryFilter { held: Some(false), ..none() }, &draft),
+        (DeliveryFilter { held_reason: Some(HeldReason::SubscriptionPaused), ..none() }, &ring),
         (DeliveryFilter { event_type: Some("draft.published".to_owned()), ..none() }, &draft),
         (DeliveryFilter { event_id: Some(ring.event_id), ..none() }, &ring),
         (DeliveryFilter { until: Some(before_draft), ..none() }, &ring),
@@ -67,6 +71,12 @@ async fn filters_narrow_a_list() {
         let own = list(&mut world.connection, &owner, &filter, ALL).await.unwrap();
         assert_eq!(ids(&own), [expected.delivery_id], "{filter:?}");
         assert_eq!(list_any_owner(&mut world.connection, &filter, ALL).await.unwrap(), own, "{filter:?}");
+    }
+    for filter in [
+        DeliveryFilter { held_reason: Some(HeldReason::DeliveryOff), ..none() },
+        DeliveryFilter { held: Some(false), held_reason: Some(HeldReason::SubscriptionPaused), ..none() },
+    ] {
+        assert_eq!(ids(&list(&mut world.connection, &owner, &filter, ALL).await.unwrap()), [], "{filter:?}");
     }
 }
 

@@ -6,9 +6,9 @@
 
 use chrono::{DateTime, Utc};
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use onering_delivery::Status;
+use onering_delivery::{HeldReason, Status};
 use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use onering_metrics_model::RecentDelivery;
 use uuid::Uuid;
@@ -24,6 +24,10 @@ const TABLE: &str = "webhook_deliveries";
 pub struct RecentFilter {
     /// In this state.
     pub status: Option<Status>,
+    /// Held, or not held.
+    pub held: Option<bool>,
+    /// Held for this reason.
+    pub held_reason: Option<HeldReason>,
     /// Of events of this type.
     pub event_type: Option<String>,
     /// To this subscription.
@@ -61,7 +65,8 @@ macro_rules! filtered {
     () => {
         " WHERE ($1 IS NULL OR d.owner_id = $1) AND ($2 IS NULL OR d.webhook_id = $2) \
          AND ($3 IS NULL OR d.status = $3) AND ($4 IS NULL OR d.event_type = $4) \
-         ORDER BY d.delivery_id DESC LIMIT $5"
+         AND ($5 IS NULL OR (d.held_reason IS NOT NULL) = $5) AND ($6 IS NULL OR d.held_reason = $6) \
+         ORDER BY d.delivery_id DESC LIMIT $7"
     };
 }
 
@@ -74,6 +79,8 @@ macro_rules! recent_statement {
                 webhook_id: Option<Uuid> => Nullable<SqlUuid>,
                 status: Option<&'static str> => Nullable<Text>,
                 event_type: Option<String> => Nullable<Text>,
+                held: Option<bool> => Nullable<Bool>,
+                held_reason: Option<&'static str> => Nullable<Text>,
                 limit: i64 => BigInt,
             } -> Columns = concat!("SELECT ", columns!(), " FROM (", $candidates, ") AS d", filtered!());
         }
@@ -81,7 +88,9 @@ macro_rules! recent_statement {
         #[cfg(test)]
         impl $name {
             pub(super) fn any() -> Self {
-                Self { owner_id: Some(String::new()), webhook_id: None, status: None, event_type: None, limit: 10 }
+                let owner_id = Some(String::new());
+                let (webhook_id, status, event_type, held, held_reason) = (None, None, None, None, None);
+                Self { owner_id, webhook_id, status, event_type, held, held_reason, limit: 10 }
             }
         }
     };
@@ -168,13 +177,16 @@ pub async fn recent_deliveries(
     let webhook_id = filter.webhook_id.map(SubscriptionId::uuid);
     let status = filter.status.map(Status::as_str);
     let event_type = filter.event_type.clone();
+    let (held, held_reason) = (filter.held, filter.held_reason.map(HeldReason::as_str));
     let limit = limit.into();
     macro_rules! load {
         ($statement:ident) => {
-            $statement { owner_id, webhook_id, status, event_type, limit }.load(conn).await
+            $statement { owner_id, webhook_id, status, event_type, held, held_reason, limit }.load(conn).await
         };
     }
     let rows: Result<Vec<Row>, _> = match filter.status {
+        // Only what waits is held.
+        _ if held == Some(true) || held_reason.is_some() => load!(RecentWaiting),
         Some(Status::Pending | Status::Retrying) => load!(RecentWaiting),
         Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => load!(RecentFailed),
         Some(Status::Delivered) | None if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),

@@ -129,6 +129,13 @@ async fn recent_deliveries_by_every_filter() {
     assert_eq!(types(of_webhook.clone(), 9).await, newest_first);
     assert_eq!(types(RecentFilter { webhook_id: Some(other), ..of_acme.clone() }, 9).await, [""; 0]);
     assert_eq!(types(RecentFilter { event_type: Some("a.dead".to_owned()), ..any.clone() }, 9).await, ["dead"]);
+    assert_eq!(types(RecentFilter { held: Some(true), ..any.clone() }, 9).await, ["held"]);
+    assert_eq!(types(RecentFilter { held: Some(false), ..of_acme.clone() }, 9).await.len(), 5);
+    for (held_reason, expected) in
+        [(HeldReason::BreakerOpen, ["held"].as_slice()), (HeldReason::DeliveryOff, [].as_slice())]
+    {
+        assert_eq!(types(RecentFilter { held_reason: Some(held_reason), ..of_webhook.clone() }, 9).await, expected);
+    }
     for (status, expected) in [
         (Status::Pending, vec!["b.pending", "held", "pending"]),
         (Status::Retrying, vec!["retrying"]),

@@ -45,7 +45,7 @@ WITH result AS (
     FROM settled AS s WHERE s.log_outcome IN ('DELIVERED', 'RETRY', 'DEAD', 'GONE') GROUP BY s.webhook_id
 ), touched AS (
     -- Only what really changes is written: a healthy subscription's row is never touched by its successes.
-    SELECT w.webhook_id, h.delivered, h.gone AND w.status <> 'disabled' AS disabled, h.since
+    SELECT w.webhook_id, h.delivered, h.gone AND w.status <> 'disabled' AS disabled, h.since, w.status AS was
     FROM external_webhooks AS w JOIN health AS h ON h.webhook_id = w.webhook_id
     WHERE (w.failing_since IS NULL) <> h.delivered OR (h.gone AND w.status <> 'disabled')
     ORDER BY w.webhook_id FOR UPDATE OF w
@@ -58,7 +58,7 @@ WITH result AS (
         disabled_at = CASE WHEN t.disabled THEN now() ELSE w.disabled_at END,
         updated_at = CASE WHEN t.disabled THEN now() ELSE w.updated_at END
     FROM touched AS t WHERE w.webhook_id = t.webhook_id
-    RETURNING w.webhook_id, t.disabled
+    RETURNING w.webhook_id, CASE WHEN t.disabled THEN t.was END AS disabled
 )
-SELECT s.delivery_id, s.webhook_id, coalesce(n.disabled, false)
+SELECT s.delivery_id, s.webhook_id, n.disabled
 FROM settled AS s LEFT JOIN noted AS n ON n.webhook_id = s.webhook_id

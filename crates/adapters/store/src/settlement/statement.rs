@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use onering_delivery::{AttemptLog, HeldReason, Settlement, StatsOutcome, Transition};
 use onering_metrics_model::Precision;
 use uuid::Uuid;
@@ -15,7 +15,8 @@ const RESPONSE_BODY_BYTES: usize = 2048;
 
 statement! {
     /// The arrays are parallel, one element a delivery. Statistics are written in the order of their keys and subscriptions
-    /// are locked in the order of their ids, so that concurrent batches never deadlock.
+    /// are locked in the order of their ids, so that concurrent batches never deadlock. The last column is the status of a
+    /// subscription before this statement disabled it.
     pub(crate) struct Settle<'a> {
         ids: Vec<Uuid> => Array<SqlUuid>,
         attempts_before: Vec<i16> => Array<SmallInt>,
@@ -37,7 +38,7 @@ statement! {
         first: Uuid => SqlUuid,
         last: Uuid => SqlUuid,
         process: &'a str => Text,
-    } -> (SqlUuid, SqlUuid, Bool) = include_str!("settle.sql");
+    } -> (SqlUuid, SqlUuid, Nullable<Text>) = include_str!("settle.sql");
 }
 
 impl<'a> Settle<'a> {

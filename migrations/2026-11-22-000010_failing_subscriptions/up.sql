@@ -1,0 +1,100 @@
+-- Failing subscriptions: their partners are warned, and in the end they are disabled, each step told once.
+ALTER TABLE external_webhooks ADD COLUMN failure_warnings smallint NOT NULL DEFAULT 0 CHECK (failure_warnings >= 0);
+COMMENT ON COLUMN external_webhooks.failure_warnings IS
+    'How many times its partner was warned of the failure that began at failing_since; 0 while it succeeds.';
+COMMENT ON COLUMN external_webhooks.disabled_by IS
+    'Who disabled it: platform (the receiver answered 410, or failed for too long), which its owner may undo, or operator, which '
+    'only operators may.';
+COMMENT ON TABLE admin_audit_log IS
+    'Every change an operator made, or the platform by itself (actor platform): appended only, never with a secret in it.';
+
+-- A failure that is over takes its warnings with it, whoever ends it: a worker of any version, an owner, a hand in the database.
+CREATE FUNCTION onering.forget_failure_warnings() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.failure_warnings := 0;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION onering.forget_failure_warnings() IS 'Keeps failure_warnings at 0 while a subscription does not fail.';
+CREATE TRIGGER warnings_end_with_the_failure BEFORE UPDATE OF failing_since ON external_webhooks FOR EACH ROW
+    WHEN (NEW.failing_since IS NULL AND NEW.failure_warnings <> 0) EXECUTE FUNCTION onering.forget_failure_warnings();
+
+-- The few that fail, and those disabled not long ago: looked for every few seconds.
+CREATE INDEX external_webhooks_failing ON external_webhooks (failing_since) WHERE failing_since IS NOT NULL;
+CREATE INDEX external_webhooks_disabled ON external_webhooks (disabled_at) WHERE disabled_at IS NOT NULL;
+
+INSERT INTO event_types (name, description, schema) VALUES
+    ('webhook.failing', 'A subscription has failed for days and will be disabled if it goes on failing. Not sent to itself.',
+     '{"type":"object","required":["webhook_id","host","failing_since","days","waiting"],"properties":{"webhook_id":{"type":"string"},'
+     '"host":{"type":"string"},"failing_since":{"type":"string","format":"date-time"},"days":{"type":"integer"},'
+     '"waiting":{"type":"integer"}}}'),
+    ('webhook.disabled', 'The platform disabled a subscription; what it misses is held. Not sent to itself.',
+     '{"type":"object","required":["webhook_id","host","failing_since","days","waiting","reason"],"properties":{'
+     '"webhook_id":{"type":"string"},"host":{"type":"string"},"failing_since":{"type":"string","format":"date-time"},'
+     '"days":{"type":"integer"},"waiting":{"type":"integer"},"reason":{"type":"string"}}}')
+ON CONFLICT (name) DO NOTHING;
+
+-- As before, but for the last condition of the pairs.
+CREATE OR REPLACE FUNCTION onering.ingest_events(
+    event_ids uuid[], owner_ids text[], event_types text[], bodies bytea[], occurred_ats timestamptz[],
+    publisher_key_ids uuid[], idempotency_owners text[], idempotency_keys text[], idempotency_digests bytea[],
+    lease interval, hold text)
+RETURNS TABLE (event_id uuid, matched integer, delivery_id uuid, webhook_id uuid, queued_until timestamptz, created_at timestamptz)
+-- PL/pgSQL, because it keeps the plan of its statement for the session; a function in SQL plans it at every call.
+LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH input AS (
+        SELECT * FROM unnest(event_ids, owner_ids, event_types, bodies, occurred_ats, publisher_key_ids,
+                             idempotency_owners, idempotency_keys, idempotency_digests)
+            AS t (event_id, owner_id, event_type, body, occurred_at, publisher_key_id, idem_owner, idem_key, idem_digest)
+    ), claimed AS (
+        INSERT INTO idempotency_keys AS k (owner_id, idempotency_key, body_digest, event_id, created_at)
+        SELECT i.idem_owner, i.idem_key, i.idem_digest, i.event_id, now() FROM input AS i WHERE i.idem_key IS NOT NULL
+        -- In one order everywhere: two batches with the same keys wait for each other and never deadlock.
+        ORDER BY i.idem_owner, i.idem_key, i.event_id
+        ON CONFLICT DO NOTHING
+        RETURNING k.event_id
+    ), accepted AS MATERIALIZED (
+        SELECT i.* FROM input AS i
+        WHERE i.idem_key IS NULL OR i.event_id IN (SELECT c.event_id FROM claimed AS c)
+    ), patterns AS MATERIALIZED (
+        SELECT t.event_type, onering.event_patterns(t.event_type) AS patterns
+        FROM (SELECT DISTINCT a.event_type FROM accepted AS a) AS t
+    ), pairs AS MATERIALIZED (
+        SELECT a.event_id, a.event_type, w.webhook_id, w.owner_id,
+               CASE WHEN w.status = 'paused' THEN 'SUBSCRIPTION_PAUSED' WHEN w.status = 'disabled' THEN 'SUBSCRIPTION_DISABLED'
+                    WHEN r.status = 'disabled' THEN 'PARTNER_DISABLED' ELSE hold END AS held
+        FROM accepted AS a
+        JOIN patterns AS p ON p.event_type = a.event_type
+        JOIN LATERAL (
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            WHERE a.owner_id <> '*' AND s.owner_id = a.owner_id AND s.deleted_at IS NULL
+            UNION ALL
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            WHERE a.owner_id = '*' AND s.deleted_at IS NULL
+        ) AS w ON w.events && p.patterns
+        JOIN partners AS r ON r.owner_id = w.owner_id
+        WHERE (w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body)))
+          -- A subscription is not sent the news of its own failure: its receiver is the one that does not answer.
+          AND (a.event_type NOT IN ('webhook.failing', 'webhook.disabled')
+               OR onering.event_data(a.body) ->> 'webhook_id' IS DISTINCT FROM onering.typeid('wh', w.webhook_id))
+    ), counts AS (
+        SELECT q.event_id, count(*)::integer AS matched FROM pairs AS q GROUP BY q.event_id
+    ), events AS (
+        INSERT INTO webhook_events AS e (event_id, owner_id, event_type, body, matched, publisher_key_id, occurred_at, created_at)
+        SELECT a.event_id, a.owner_id, a.event_type, a.body, coalesce(c.matched, 0), a.publisher_key_id, a.occurred_at, now()
+        FROM accepted AS a LEFT JOIN counts AS c ON c.event_id = a.event_id
+        RETURNING e.event_id, e.matched
+    ), deliveries AS (
+        INSERT INTO webhook_deliveries AS d (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, queued_until, created_at)
+        SELECT onering.sibling_id(q.event_id), q.event_id, q.webhook_id, q.owner_id, q.event_type, q.held,
+               CASE WHEN q.held IS NULL THEN now() + lease END, now()
+        FROM pairs AS q
+        RETURNING d.delivery_id, d.event_id, d.webhook_id, d.queued_until
+    )
+    SELECT e.event_id, e.matched, d.delivery_id, d.webhook_id, d.queued_until, now()
+    FROM events AS e LEFT JOIN deliveries AS d ON d.event_id = e.event_id;
+END
+$$;
