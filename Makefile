@@ -74,7 +74,8 @@ docs: ## Regenerate the generated pages and build the Rust documentation
 	@$(CARGO) run --quiet --locked -p onering-settings --example configuration_markdown > docs/configuration.md
 	@$(CARGO) doc --locked --workspace --no-deps
 
-bench: servers ## Measure the release build against references taken in the same run
+bench: ## Measure the release build against references taken in the same run
+	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
 	@$(CARGO) build --locked --release --workspace --bins
 	@$(TARGET)/release/onering bench $(BENCH_ARGS)
 

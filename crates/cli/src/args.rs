@@ -76,7 +76,7 @@ mod tests {
         for subcommand in Arguments::command().get_subcommands() {
             for argument in subcommand.get_arguments() {
                 let secret = ["admin-key", "secret", "database-url"].contains(&argument.get_long().unwrap_or_default());
-                assert!(!secret || argument.is_hide_env_values_set(), "{} {argument}", subcommand.get_name());
+                assert!(!secret || argument.get_env().is_none(), "{} {argument}", subcommand.get_name());
             }
         }
     }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use onering_clock::Clock;
 use onering_delivery::{Ledger, Status};
-use onering_store::{PoolConfig, ledger};
+use onering_store::ledger;
 use serde_json::{Value, json};
 
 use crate::args::Audit;
@@ -23,9 +23,8 @@ pub(crate) async fn run(options: Audit) -> anyhow::Result<ExitCode> {
     let to = options.to.unwrap_or(now + TimeDelta::milliseconds(1));
     let from = options.from.unwrap_or(to - TimeDelta::hours(24));
     anyhow::ensure!(from < to, "--from must be before --to");
-    let config = PoolConfig::new(&options.database.resolve()?).context("DATABASE_URL")?;
     // A long range takes as long as it takes.
-    let config = config.statement_timeout(Duration::ZERO);
+    let config = options.database.resolve()?.statement_timeout(Duration::ZERO);
     let mut connection = onering_store::connect(&config).await.context("the database cannot be reached")?;
     let counted = ledger::read(&mut connection, from, to).await?;
     let unbalanced =

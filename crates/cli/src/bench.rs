@@ -41,8 +41,9 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
         () = tokio::time::sleep(limit) => Err(anyhow::anyhow!("not done after {} s, given up", limit.as_secs())),
     };
     // Whatever happened, nothing is left running and nothing is left on the disk.
-    stack.remove().await?;
+    let removed = stack.remove().await;
     let report = outcome?;
+    removed?;
     report.print();
     if let Some(path) = options.json {
         std::fs::write(&path, report.to_json()).with_context(|| format!("{} cannot be written", path.display()))?;

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     // Refused only when one is installed already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     match run(Arguments::parse()).await {
-        Ok(code) => code,
+        Ok(code) => output::closing(code),
         Err(error) => {
             eprintln!("onering: {error:#}");
             ExitCode::FAILURE

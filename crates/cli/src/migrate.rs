@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use onering_store::PoolConfig;
 
 use crate::args::Migrate;
+use crate::output;
 
 /// Applies what is missing and names it.
 pub(crate) async fn run(options: Migrate) -> anyhow::Result<ExitCode> {
-    let config = PoolConfig::new(&options.database.resolve()?).context("DATABASE_URL")?;
+    let config = options.database.resolve()?;
     let applied =
         onering_store::migrate::migrate(&config).await.context("the schema could not be brought up to date")?;
     if applied.is_empty() {
-        println!("schema is up to date");
+        output::line("schema is up to date");
     }
     for migration in applied {
-        println!("applied {migration}");
+        output::line(&format!("applied {migration}"));
     }
     Ok(ExitCode::SUCCESS)
 }

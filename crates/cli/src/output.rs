@@ -1,14 +1,42 @@
 //! Printing answers: JSON for machines, aligned columns for people.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Prints one line. A reader that has seen enough (`onering tail | head`) ends the command quietly, as it ends others.
+/// Why nothing can be printed any more, once something could not.
+static TROUBLE: OnceLock<ErrorKind> = OnceLock::new();
+
+/// Prints one line. What cannot be printed changes nothing of what the command does or answers (see [`closing`]): half a
+/// stack, or a verdict that turned into success, would be worse than a missing line.
 pub(crate) fn line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    if TROUBLE.get().is_none()
+        && let Err(error) = write_line(&mut std::io::stdout().lock(), text)
+    {
+        TROUBLE.get_or_init(|| error.kind());
+    }
+}
+
+fn write_line(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    writeln!(out, "{text}").and_then(|()| out.flush())
+}
+
+/// Whether nobody reads any more: a command that prints without end (`onering tail | head`) ends then.
+pub(crate) fn is_closed() -> bool {
+    TROUBLE.get().is_some()
+}
+
+/// The exit code of a command that would end with `code`. A reader that has seen enough is no failure; an answer that could
+/// not be written to a full disk is.
+pub(crate) fn closing(code: ExitCode) -> ExitCode {
+    match TROUBLE.get() {
+        None | Some(ErrorKind::BrokenPipe) => code,
+        Some(kind) => {
+            eprintln!("onering: the output could not be written: {kind}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use onering_clock::Clock;
+use onering_settings::{Secret, load_cli};
 use onering_signing::{
     Freshness, LiveSecrets, Scheme, Schemes, SigningInput, SigningSecret, Verifier, header, is_signable_id,
 };
 
 use crate::args::{Sign, Verify};
+use crate::output;
 
 /// Prints the headers of every scheme.
 pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
@@ -20,14 +22,14 @@ pub(crate) fn sign(options: &Sign) -> anyhow::Result<ExitCode> {
         bail!("--event-id: 1 to 128 letters, digits, _ and - can be signed");
     }
     let body = read_body(options.body.as_deref())?;
-    let secrets = LiveSecrets::from(secret(&options.secret)?);
+    let secrets = LiveSecrets::from(secret(options.secret.as_deref())?);
     let unix_s = options.timestamp.unwrap_or_else(|| Clock::system().now().timestamp());
     let input = SigningInput { event_id: &options.event_id, unix_s, body: &body };
     for scheme in Scheme::ALL {
         let Some(schemes) = Schemes::new([scheme]) else { continue };
-        println!("# {scheme}");
+        output::line(&format!("# {scheme}"));
         for (name, value) in onering_signing::sign(&secrets, schemes, &input) {
-            println!("{name}: {value}");
+            output::line(&format!("{name}: {value}"));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -45,18 +47,18 @@ pub(crate) fn verify(options: &Verify) -> anyhow::Result<ExitCode> {
     let body = read_body(options.body.as_deref())?;
     let window =
         if options.replay_window == 0 { Duration::MAX } else { Duration::from_secs(options.replay_window.into()) };
-    let verifier = Verifier::new(secret(&options.secret)?).fresh(Freshness::within(window));
+    let verifier = Verifier::new(secret(options.secret.as_deref())?).fresh(Freshness::within(window));
     let schemes = schemes_in(find);
     if schemes.is_empty() {
-        println!("refused: there is no signature header of a known scheme");
+        output::line("refused: there is no signature header of a known scheme");
         return Ok(ExitCode::FAILURE);
     }
     let mut code = ExitCode::SUCCESS;
     for scheme in schemes {
         match verifier.verify(scheme, find, &body, Clock::system().now().timestamp()) {
-            Ok(verified) => println!("genuine ({scheme}), signed at {}", verified.unix_s),
+            Ok(verified) => output::line(&format!("genuine ({scheme}), signed at {}", verified.unix_s)),
             Err(error) => {
-                println!("refused ({scheme}): {error}");
+                output::line(&format!("refused ({scheme}): {error}"));
                 code = ExitCode::FAILURE;
             }
         }
@@ -71,7 +73,11 @@ pub(crate) fn schemes_in<'h>(find: impl Fn(&'static str) -> Option<&'h str>) -> 
     own.into_iter().chain(standard).collect()
 }
 
-fn secret(text: &str) -> anyhow::Result<SigningSecret> {
+/// The secret of the command line, else of the settings.
+fn secret(given: Option<&str>) -> anyhow::Result<SigningSecret> {
+    let from_settings = if given.is_none() { load_cli()?.webhook_secret } else { None };
+    let text = given.or(from_settings.as_ref().map(Secret::expose));
+    let text = text.context("give the subscription's secret in ONERING_WEBHOOK_SECRET (or with --secret)")?;
     text.parse().context("--secret (or ONERING_WEBHOOK_SECRET) is not a signing secret")
 }
 

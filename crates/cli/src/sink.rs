@@ -7,6 +7,7 @@ mod server;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use onering_settings::load_cli;
 
 use crate::args::Sink;
 use crate::output;
@@ -16,6 +17,12 @@ pub(crate) use server::RunningSink;
 /// Receives until it is stopped (Ctrl-C or SIGTERM).
 pub(crate) async fn run(options: Sink) -> anyhow::Result<ExitCode> {
     let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
+    let settings = load_cli()?;
+    let options = Sink {
+        secret: options.secret.or_else(|| settings.webhook_secret.map(|secret| secret.expose().to_owned())),
+        replay_window: options.replay_window.or(u32::try_from(settings.replay_window.as_secs()).ok()),
+        ..options
+    };
     let sink = RunningSink::start(&options)?;
     if !options.quiet {
         output::line(&format!("listening on {} (POST /webhook, GET /deliveries, DELETE /deliveries)", sink.url()));
@@ -24,7 +31,7 @@ pub(crate) async fn run(options: Sink) -> anyhow::Result<ExitCode> {
         }
     }
     tokio::select! {
-        () = sink.ended() => {}
+        ended = sink.ended() => ended?,
         () = stop.cancelled() => {}
     }
     Ok(ExitCode::SUCCESS)

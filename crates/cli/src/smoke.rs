@@ -4,6 +4,7 @@ mod phases;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use self::phases::{Phase, Run};
@@ -29,11 +30,12 @@ pub(crate) async fn run(options: Smoke) -> anyhow::Result<ExitCode> {
             (Some(own), url)
         }
     };
+    let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
     let mut run = Run::new(backend, &admin_key, sink)?;
     let mut verdicts = Vec::new();
     for phase in Phase::ALL {
-        let result = run.phase(phase).await.map_err(|error| format!("{error:#}"));
-        let verdict = Verdict { name: phase.name(), result };
+        let Some(result) = stop.run_until_cancelled(run.phase(phase)).await else { break };
+        let verdict = Verdict { name: phase.name(), result: result.map_err(|error| format!("{error:#}")) };
         if !options.json {
             output::line(&verdict.line());
         }
@@ -43,15 +45,15 @@ pub(crate) async fn run(options: Smoke) -> anyhow::Result<ExitCode> {
             break;
         }
     }
-    if let Err(error) = run.clean_up().await {
-        eprintln!("the smoke test could not clean up after itself: {error:#}");
-    }
+    // Also after an interruption: the key that was made may do everything.
+    let cleaned = run.clean_up().await;
     let passed = verdicts.iter().filter(|verdict| verdict.result.is_ok()).count();
     if options.json {
         output::json(&document(&verdicts, passed));
     } else {
-        output::line(&total(passed));
+        output::line(&total(passed, verdicts.len()));
     }
+    cleaned.context("the smoke test could not clean up after itself")?;
     Ok(if passed == Phase::ALL.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -64,10 +66,14 @@ impl Verdict {
     }
 }
 
-fn total(passed: usize) -> String {
+/// The last line, after so many phases of which so many passed.
+fn total(passed: usize, run: usize) -> String {
     let all = Phase::ALL.len();
-    let verdict = if passed == all { "PASSED ✅" } else { "PASSED, the rest FAILED ❌" };
-    format!("Total: {passed}/{all} {verdict}")
+    match (run - passed, all - run) {
+        (0, 0) => format!("Total: {passed}/{all} PASSED ✅"),
+        (failed, 0) => format!("Total: {passed}/{all} PASSED, {failed} FAILED ❌"),
+        (failed, left_out) => format!("Total: {passed}/{all} PASSED, {failed} FAILED, {left_out} not run ❌"),
+    }
 }
 
 fn document(verdicts: &[Verdict], passed: usize) -> Value {
@@ -95,7 +101,8 @@ mod tests {
             "✅ Webhook delivery: PASSED",
         ];
         assert_eq!(lines, expected);
-        assert_eq!(total(5), "Total: 5/5 PASSED ✅");
-        assert_eq!(total(4), "Total: 4/5 PASSED, the rest FAILED ❌");
+        assert_eq!(total(5, 5), "Total: 5/5 PASSED ✅");
+        assert_eq!(total(4, 5), "Total: 4/5 PASSED, 1 FAILED ❌");
+        assert_eq!(total(1, 2), "Total: 1/5 PASSED, 1 FAILED, 3 not run ❌");
     }
 }

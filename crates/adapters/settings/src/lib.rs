@@ -29,7 +29,7 @@ mod variable;
 
 pub use concerns::{
     Database, DatabaseUrl, Flags, Http, Limits, LogFormat, OperatorAccess, Process, Profile, Redis, RedisUrl, Routes,
-    SslMode, Telemetry, Tls, Webhooks,
+    SslMode, StackPorts, Telemetry, Tls, Webhooks,
 };
 pub use error::{SettingProblem, SettingWarning, SettingsError};
 pub use markdown::configuration_markdown;

@@ -8,12 +8,12 @@ use onering_metrics_model::Thresholds;
 use url::Url;
 
 use crate::concerns::{
-    self, Database, Flags, Http, Limits, OperatorAccess, Process, Redis, Routes, Telemetry, Webhooks,
+    self, Database, Flags, Http, Limits, OperatorAccess, Process, Redis, Routes, StackPorts, Telemetry, Webhooks,
 };
 use crate::error::{SettingWarning, SettingsError};
 use crate::reader::Reader;
 use crate::secret::Secret;
-use crate::table::{ADMIN_KEY, BASE_URL, FLAGS_DIR, SECRETS_KEYS};
+use crate::table::{ADMIN_KEY, BASE_URL, FLAGS_DIR, WEBHOOK_SECRET};
 use crate::values::Values;
 use crate::variable::Service;
 
@@ -188,20 +188,22 @@ impl WorkerSettings {
 /// What the `onering` command takes from its surroundings. Each subcommand asks for what it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CliSettings {
-    /// Where the platform answers.
-    pub base_url: Url,
+    /// Where the platform answers, where that was said.
+    pub base_url: Option<Url>,
     /// The admin key to call with.
     pub admin_key: Option<Secret>,
+    /// The signing secret of a subscription.
+    pub webhook_secret: Option<Secret>,
     /// Postgres.
     pub database: Option<Database>,
-    /// Redis.
+    /// Redis, for a development stack that is not to run its own.
     pub redis: Option<Redis>,
-    /// The keys that seal webhook secrets, for the key ring.
-    pub secrets_keys: Option<Secret>,
     /// The directory of switch files.
     pub flags_dir: Option<PathBuf>,
-    /// How old a stamp the sink and `verify` accept.
+    /// How old a stamp the sink accepts.
     pub replay_window: Duration,
+    /// Where a development stack listens.
+    pub stack_ports: StackPorts,
     /// Slips that stop nothing.
     pub warnings: Vec<SettingWarning>,
 }
@@ -215,21 +217,23 @@ impl CliSettings {
         let mut reader = Reader::new(values, Service::Cli);
         let base_url = reader.http_url(&BASE_URL);
         let admin_key = reader.secret(&ADMIN_KEY);
+        let webhook_secret = reader.secret(&WEBHOOK_SECRET);
         let database = Database::read(&mut reader);
         let redis = Redis::read(&mut reader);
-        let secrets_keys = reader.given(&SECRETS_KEYS).then(|| concerns::secrets_keys(&mut reader)).flatten();
         let flags_dir = reader.path(&FLAGS_DIR);
         let replay_window = concerns::replay_window(&mut reader);
+        let stack_ports = StackPorts::read(&mut reader);
         let warnings = reader.warnings();
         reader.finish(|| {
             Some(Self {
-                base_url: base_url?,
+                base_url,
                 admin_key,
+                webhook_secret,
                 database,
                 redis,
-                secrets_keys,
                 flags_dir,
                 replay_window: replay_window?,
+                stack_ports: stack_ports?,
                 warnings,
             })
         })

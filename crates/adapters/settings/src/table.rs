@@ -114,7 +114,7 @@ variables! {
     Secrets {
         /// Keys that seal webhook secrets, each `id:base64 of 32 bytes`: the first seals, all open.
         SECRETS_KEYS = "ONERING_SECRETS_KEYS",
-            Secret("`kid:base64,…`"), Required, &[ApiGateway, Admin, DeliveryWorker, Cli];
+            Secret("`kid:base64,…`"), Required, WITH_WEBHOOKS;
         /// Lets operators in with a JWT signed with this secret (HS256). Unset: operators use admin keys only.
         ADMIN_JWT_SECRET = "ONERING_ADMIN_JWT_SECRET", Secret("at least 32 bytes"), Unset, &[Admin, Monitoring];
         /// On: `/v1/monitoring` answers without authentication. Refused in production.
@@ -180,10 +180,36 @@ variables! {
         OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", HttpUrl, Unset, SERVICES;
     }
     CommandLine {
-        /// Where the platform answers, for the `onering` command.
-        BASE_URL = "ONERING_BASE_URL", HttpUrl, Value("http://127.0.0.1:8000"), &[Cli];
-        /// The admin key that the `onering` command calls with.
+        /// Where the platform answers, for the `onering` command; not set, it means the stack that runs in its folder.
+        BASE_URL = "ONERING_BASE_URL", HttpUrl, Unset, &[Cli];
+        /// The admin key that the `onering` command calls with; not set, that of the stack in its folder.
         ADMIN_KEY = "ONERING_ADMIN_KEY", Secret("admin key (`oak_…`)"), Unset, &[Cli];
+        /// The subscription's secret, for `onering sink`, `sign` and `verify`.
+        WEBHOOK_SECRET = "ONERING_WEBHOOK_SECRET", Secret("signing secret (`whsec_…`)"), Unset, &[Cli];
+        /// Where the front door of `onering up` listens on 127.0.0.1.
+        FRONT_DOOR_PORT = "ONERING_FRONT_DOOR_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8000"), &[Cli];
+        /// Port of the first api-gateway of `onering up`.
+        GATEWAY_PORT = "ONERING_GATEWAY_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8001"), &[Cli];
+        /// Port of the first admin of `onering up`.
+        ADMIN_PORT = "ONERING_ADMIN_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8002"), &[Cli];
+        /// Port of the first monitoring of `onering up`.
+        MONITORING_PORT = "ONERING_MONITORING_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8003"), &[Cli];
+        /// Port of the first delivery-worker of `onering up`; further replicas take the next free ones.
+        WORKER_PORT = "ONERING_WORKER_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8004"), &[Cli];
+        /// Port of the sample product of `onering up`.
+        PRODUCT_PORT = "ONERING_PRODUCT_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8090"), &[Cli];
+        /// Port of the Postgres that `onering up` runs where `DATABASE_URL` is not set.
+        POSTGRES_PORT = "ONERING_POSTGRES_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8432"), &[Cli];
+        /// Port of the Redis that `onering up` runs where `REDIS_URL` is not set.
+        REDIS_PORT = "ONERING_REDIS_PORT",
+            Whole { min: 1, max: 65_535, unit: "port" }, Value("8379"), &[Cli];
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
+use url::Url;
 
 const CLIENTS: &str = "32";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS bench_commits (id bigserial PRIMARY KEY, payload text);\n";
@@ -29,19 +30,25 @@ pub(super) async fn per_second(database_url: &str, duration: Duration) -> anyhow
 async fn run(pgbench: &Path, database_url: &str, script: &str, options: &[&str]) -> anyhow::Result<String> {
     let file = tempfile::NamedTempFile::new().context("no temporary file can be made")?;
     std::fs::write(file.path(), script)?;
+    // Command lines can be seen by every user of the machine. The passwords of stacks made here need no escapes.
+    let mut address: Url = database_url.parse().context("the database's address is no URL")?;
+    let password = address.password().unwrap_or_default().to_owned();
+    address.set_password(None).ok();
     let mut command = Command::new(pgbench);
-    command.arg("--no-vacuum").args(options).arg("--file").arg(file.path()).arg(database_url);
+    command.arg("--no-vacuum").args(options).arg("--file").arg(file.path()).arg(address.as_str());
+    command.env("PGPASSWORD", password);
     // It ends with the benchmark, also when that is interrupted.
     let output = command.kill_on_drop(true).output().await.context("pgbench cannot be run")?;
     ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A client program of PostgreSQL, on the search path or where Debian keeps them.
+/// A client program of PostgreSQL: on the search path, where Debian keeps them, or unpacked by `install-servers.sh`.
 #[expect(clippy::disallowed_methods, reason = "the search path is where programs are looked for")]
 fn find(program: &str) -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let packaged = ["/usr/lib/postgresql", ".tools/usr/lib/postgresql"].map(std::fs::read_dir);
+    let versions = packaged.into_iter().flatten().flatten().flatten();
     let folders = on_path.unwrap_or_default().into_iter().chain(versions.map(|entry| entry.path().join("bin")));
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::output;
+
 /// One row: its name, its unit and a figure a repetition.
 struct Row {
     name: &'static str,
@@ -31,10 +33,17 @@ impl Report {
 
     /// Prints a Markdown table: median, lowest and highest of each row.
     pub(super) fn print(&self) {
-        println!("| what | median | min – max | unit |\n|---|---:|---:|---|");
+        output::line("| what | median | min – max | unit |\n|---|---:|---:|---|");
         for row in &self.rows {
             let (low, median, high) = spread(&row.figures);
-            println!("| {} | {} | {} – {} | {} |", row.name, shown(median), shown(low), shown(high), row.unit);
+            output::line(&format!(
+                "| {} | {} | {} – {} | {} |",
+                row.name,
+                shown(median),
+                shown(low),
+                shown(high),
+                row.unit
+            ));
         }
     }
 

@@ -30,6 +30,9 @@ impl State {
     }
 }
 
+/// How old a stamp may be where nothing else is said, in seconds.
+const REPLAY_WINDOW: u32 = 300;
+
 /// A sink that listens; it ends when dropped.
 pub(crate) struct RunningSink {
     port: u16,
@@ -46,7 +49,7 @@ impl RunningSink {
             .map(str::parse)
             .transpose()
             .context("--secret (or ONERING_WEBHOOK_SECRET) is not a signing secret")?;
-        let window = Duration::from_secs(options.replay_window.into());
+        let window = Duration::from_secs(options.replay_window.unwrap_or(REPLAY_WINDOW).into());
         let state = web::Data::from(Arc::new(State {
             arrivals: Mutex::new(Arrivals::new(secret, window, options.fail, options.times)),
             delay: Duration::from_millis(options.delay),
@@ -79,10 +82,11 @@ impl RunningSink {
     }
 
     /// Waits until the server has ended.
-    pub(crate) async fn ended(mut self) {
-        if let Err(error) = (&mut self.server).await {
-            eprintln!("the sink ended: {error}");
-        }
+    ///
+    /// # Errors
+    /// Why, when it ended by itself.
+    pub(crate) async fn ended(mut self) -> anyhow::Result<()> {
+        (&mut self.server).await.context("the sink panicked")?.context("the sink failed")
     }
 }
 

@@ -195,15 +195,17 @@ impl Run {
         settled.await.with_context(|| format!("the delivery of {event_id} did not become DELIVERED"))?
     }
 
-    /// Removes what the phases made.
+    /// Removes what the phases made; one that cannot be removed does not keep the other.
     pub(super) async fn clean_up(&self) -> anyhow::Result<()> {
-        if let Some(webhook_id) = &self.webhook_id {
-            self.operator.delete(&format!("/v1/admin/external/webhooks/{webhook_id}")).await?;
-        }
-        if let Some(key_id) = &self.key_id {
-            self.operator.delete(&format!("/v1/admin/external/keys/{key_id}")).await?;
-        }
-        Ok(())
+        let subscription = self.remove("webhooks", self.webhook_id.as_deref()).await;
+        let key = self.remove("keys", self.key_id.as_deref()).await;
+        subscription.and(key)
+    }
+
+    async fn remove(&self, collection: &str, id: Option<&str>) -> anyhow::Result<()> {
+        let Some(id) = id else { return Ok(()) };
+        let removed = self.operator.delete(&format!("/v1/admin/external/{collection}/{id}")).await;
+        removed.map(drop).with_context(|| format!("{id} is still there"))
     }
 
     fn partner(&self) -> anyhow::Result<&Api> {

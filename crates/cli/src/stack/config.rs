@@ -1,6 +1,7 @@
 //! What a supervisor is asked to run.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,10 @@ impl StackConfig {
     /// That of the last start in this folder.
     pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Self> {
         let path = folder.config();
-        let text = fs::read_to_string(&path).map_err(|_| anyhow::anyhow!(NOT_STARTED))?;
+        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow::anyhow!(NOT_STARTED),
+            _ => anyhow::Error::new(error).context(format!("{} cannot be read", path.display())),
+        })?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged; run `onering up` again", path.display()))
     }
 

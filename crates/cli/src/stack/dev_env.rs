@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use anyhow::Context as _;
 use onering_keys::AdminToken;
 use url::Url;
 
@@ -33,14 +35,25 @@ impl DevEnv {
         Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// That of the current directory's dev stack.
-    pub(crate) fn of_this_folder() -> Self {
-        RunFolder::find().ok().flatten().map(|folder| Self::read(&folder)).unwrap_or_default()
+    /// That of the current directory's dev stack; empty where there is none.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read.
+    pub(crate) fn of_this_folder() -> anyhow::Result<Self> {
+        RunFolder::find()?.map_or_else(|| Ok(Self::default()), |folder| Self::read(&folder))
     }
 
-    /// That of a stack's folder.
-    pub(crate) fn read(folder: &RunFolder) -> Self {
-        Self::parse(&fs::read_to_string(folder.dev_env()).unwrap_or_default())
+    /// That of a stack's folder; empty before the stack has written one.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read.
+    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Self> {
+        let path = folder.dev_env();
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Self::parse(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
     }
 
     /// Reads what [`Self::write`] wrote; lines of any other form are passed over.
@@ -102,7 +115,7 @@ mod tests {
         let written =
             DevEnv::new("http://127.0.0.1:8000", &AdminToken::from_entropy([7; 32]), &stores, &folder.flags());
         written.write(&folder).unwrap();
-        assert_eq!(DevEnv::read(&folder).0, written.0);
+        assert_eq!(DevEnv::read(&folder).unwrap().0, written.0);
 
         let script = r#"set -eu; . "$1"; for name in ONERING_BASE_URL ONERING_ADMIN_KEY DATABASE_URL REDIS_URL ONERING_FLAGS_DIR; do
             eval "printf '%s\n' \"\$$name\""; done"#;

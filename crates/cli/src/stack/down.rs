@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal};
 use super::folder::RunFolder;
 use super::records::{ProcessRecords, is_alive, signal};
 use super::{kept_process, stores, supervisor};
+use crate::output;
 
 /// The supervisor lets services finish what is in flight and then stops the stores, which write everything out.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -40,16 +41,16 @@ impl Stopped {
 /// Stops the dev stack of this folder.
 pub(crate) async fn down() -> anyhow::Result<ExitCode> {
     let Some(folder) = RunFolder::find()? else {
-        println!("no stack was started here");
+        output::line("no stack was started here");
         return Ok(ExitCode::SUCCESS);
     };
     let stopped = stop(&folder).await?;
     if let Some(line) = stopped.about_orphans() {
-        println!("{line}");
+        output::line(&line);
     }
     match stopped.anything() {
-        true => println!("the stack is down; its data is in {}", folder.path().display()),
-        false => println!("no stack is running here"),
+        true => output::line(&format!("the stack is down; its data is in {}", folder.path().display())),
+        false => output::line("no stack is running here"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -51,7 +52,11 @@ pub(crate) fn lay_out(folder: &RunFolder, config: &StackConfig) -> anyhow::Resul
         match fs::read_to_string(&path) {
             Ok(found) if found.trim() == value => {}
             Ok(found) => moved.push(format!("{name} is {} in {}", found.trim(), folder.flags().display())),
-            Err(_) => fs::write(&path, value).with_context(|| format!("{} cannot be written", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::write(&path, value).with_context(|| format!("{} cannot be written", path.display()))?;
+            }
+            // Perhaps turned off, so not to be overwritten.
+            Err(error) => return Err(error).with_context(|| format!("the switch {} cannot be read", path.display())),
         }
     }
     Ok(moved)

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::bail;
+use onering_settings::StackPorts;
 use serde::{Deserialize, Serialize};
 
 /// The ports of the first process of each kind.
@@ -18,22 +19,21 @@ pub(crate) struct Ports {
     pub(crate) redis: u16,
 }
 
-/// A port of the stack: its variable, its default and its place in [`Ports`].
+/// A port of the stack: its variable and its place in [`Ports`].
 struct Choice {
     variable: &'static str,
-    default: u16,
     of: fn(&Ports) -> u16,
 }
 
 const CHOICES: [Choice; 8] = [
-    Choice { variable: "ONERING_FRONT_DOOR_PORT", default: 8000, of: |ports| ports.front_door },
-    Choice { variable: "ONERING_GATEWAY_PORT", default: 8001, of: |ports| ports.gateway },
-    Choice { variable: "ONERING_ADMIN_PORT", default: 8002, of: |ports| ports.admin },
-    Choice { variable: "ONERING_MONITORING_PORT", default: 8003, of: |ports| ports.monitoring },
-    Choice { variable: "ONERING_WORKER_PORT", default: 8004, of: |ports| ports.worker },
-    Choice { variable: "ONERING_PRODUCT_PORT", default: 8090, of: |ports| ports.product },
-    Choice { variable: "ONERING_POSTGRES_PORT", default: 8432, of: |ports| ports.postgres },
-    Choice { variable: "ONERING_REDIS_PORT", default: 8379, of: |ports| ports.redis },
+    Choice { variable: "ONERING_FRONT_DOOR_PORT", of: |ports| ports.front_door },
+    Choice { variable: "ONERING_GATEWAY_PORT", of: |ports| ports.gateway },
+    Choice { variable: "ONERING_ADMIN_PORT", of: |ports| ports.admin },
+    Choice { variable: "ONERING_MONITORING_PORT", of: |ports| ports.monitoring },
+    Choice { variable: "ONERING_WORKER_PORT", of: |ports| ports.worker },
+    Choice { variable: "ONERING_PRODUCT_PORT", of: |ports| ports.product },
+    Choice { variable: "ONERING_POSTGRES_PORT", of: |ports| ports.postgres },
+    Choice { variable: "ONERING_REDIS_PORT", of: |ports| ports.redis },
 ];
 
 /// Every variable that chooses a port, for the services' environment to leave out.
@@ -42,15 +42,17 @@ pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
 }
 
 impl Ports {
-    /// The ports the environment chooses, or their defaults.
-    pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        Self::chosen_by(|variable| std::env::var(variable).ok().filter(|text| !text.is_empty()))
+    /// The ports that were chosen.
+    pub(crate) const fn chosen(ports: StackPorts) -> Self {
+        let StackPorts { front_door, gateway, admin, monitoring, worker, product, postgres, redis } = ports;
+        Self { front_door, gateway, admin, monitoring, worker, product, postgres, redis }
     }
 
     /// The ports when nothing is chosen.
     #[cfg(test)]
     pub(crate) fn standard() -> Self {
-        Self::chosen_by(|_| None).unwrap()
+        let nothing = onering_settings::Values::from_map::<String, String>([]);
+        Self::chosen(onering_settings::CliSettings::from_values(&nothing).unwrap().stack_ports)
     }
 
     /// Ports that are free now, for a stack beside others. They are taken from below those that systems give to outgoing
@@ -64,18 +66,6 @@ impl Ports {
             (first..=LAST).chain(FIRST..first).filter(|port| is_free(*port)).take(CHOICES.len()).collect();
         let Ok(free) = free.try_into() else { bail!("there are not {} free ports on 127.0.0.1", CHOICES.len()) };
         Ok(Self::of(free))
-    }
-
-    fn chosen_by(value: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let mut chosen = [0; CHOICES.len()];
-        for (port, choice) in chosen.iter_mut().zip(&CHOICES) {
-            *port = match value(choice.variable).map(|text| (text.parse(), text)) {
-                None => choice.default,
-                Some((Ok(port), _)) if port > 0 => port,
-                Some((_, text)) => bail!("{}: {text:?} is not a port; give a number from 1 to 65535", choice.variable),
-            };
-        }
-        Ok(Self::of(chosen))
     }
 
     /// In the order of [`CHOICES`].
@@ -149,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_chosen_by_variables() {
-        let given = |text: &'static str| move |name: &str| (name == "ONERING_ADMIN_PORT").then(|| text.to_owned());
-        assert_eq!(Ports::chosen_by(given("9002")).unwrap(), Ports { admin: 9002, ..Ports::standard() });
-        for wrong in ["0", "65536", "http", "-1"] {
-            let error = Ports::chosen_by(given(wrong)).unwrap_err().to_string();
-            assert!(error.contains("ONERING_ADMIN_PORT") && error.contains(wrong), "{error}");
+    fn each_port_is_that_of_its_variable() {
+        for (number, choice) in CHOICES.iter().enumerate() {
+            let text = (20_000 + number).to_string();
+            let values = onering_settings::Values::from_map([(choice.variable, text.as_str())]);
+            let ports = Ports::chosen(onering_settings::CliSettings::from_values(&values).unwrap().stack_ports);
+            assert_eq!((choice.of)(&ports).to_string(), text, "{}", choice.variable);
         }
     }
 

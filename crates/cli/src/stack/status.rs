@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::config::{NOT_STARTED, StackConfig};
 use super::folder::RunFolder;
 use super::records::ProcessRecords;
-use super::{plan, stores};
+use super::{plan, stores, supervisor};
 use crate::args::Status;
 use crate::output;
 
@@ -30,7 +30,8 @@ pub(crate) struct ProcessState {
     pub(crate) ready: bool,
 }
 
-/// Prints the state of the dev stack of this folder; success when everything is ready.
+/// Prints the state of the dev stack of this folder; success when everything is ready and
+/// supervised.
 pub(crate) async fn status(options: &Status) -> anyhow::Result<ExitCode> {
     let folder = RunFolder::find()?.context(NOT_STARTED)?;
     let states = states(&folder, &StackConfig::read(&folder)?).await?;
@@ -40,7 +41,11 @@ pub(crate) async fn status(options: &Status) -> anyhow::Result<ExitCode> {
         let rows: Vec<Vec<String>> = states.iter().map(row).collect();
         output::table(&["process", "pid", "state", "address"], &rows);
     }
-    Ok(if states.iter().all(|state| state.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let supervised = ProcessRecords::of(&folder).live(supervisor::NAME).is_some();
+    if !supervised && states.iter().any(|state| state.pid.is_some()) {
+        eprintln!("onering: nobody supervises these processes: what dies is not started again until `onering up`");
+    }
+    Ok(if supervised && states.iter().all(|state| state.ready) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn row(state: &ProcessState) -> Vec<String> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -157,7 +158,7 @@ fn given_environment() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, value)| name.starts_with("ONERING_") && !value.is_empty()).collect()
 }
 
-/// One line in the supervisor's log.
+/// One line in the supervisor's log. A full disk must not end supervision: the line is then missing.
 pub(super) fn say(text: &str) {
-    println!("{} {text}", Clock::system().now().format("%Y-%m-%dT%H:%M:%S%.3fZ"));
+    let _missing = writeln!(std::io::stdout(), "{} {text}", Clock::system().now().format("%Y-%m-%dT%H:%M:%S%.3fZ"));
 }

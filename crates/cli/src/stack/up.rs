@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use onering_settings::load_cli;
+
 use super::admin_key::admin_key;
 use super::config::StackConfig;
 use super::dev_env::DevEnv;
@@ -11,32 +13,34 @@ use super::launch::{Lifetime, lay_out, start_supervisor, wait_until_ready};
 use super::ports::Ports;
 use super::{down, status, stores};
 use crate::args::{OperatorAccess, Smoke, Up};
-use crate::smoke;
+use crate::{output, smoke};
 
 /// Starts the dev stack of this folder, anew when it runs, and checks it.
 pub(crate) async fn up(options: Up) -> anyhow::Result<ExitCode> {
     let folder = RunFolder::create()?;
     let stopped = down::stop(&folder).await?;
     if let Some(line) = stopped.about_orphans() {
-        println!("{line}");
+        output::line(&line);
     }
     if stopped.stack {
-        println!("the stack that was running is started anew");
+        output::line("the stack that was running is started anew");
     }
     let config = configure(&options, &folder)?;
     for switch in lay_out(&folder, &config)? {
-        println!("note: {switch}");
+        output::line(&format!("note: {switch}"));
     }
-    println!("starting; logs are in {}", folder.logs().display());
+    output::line(&format!("starting; logs are in {}", folder.logs().display()));
     let mut supervisor = start_supervisor(&folder, Lifetime::Lasting)?;
-    if let Err(error) = wait_until_ready(&folder, &config, &mut supervisor, |line| println!("  {line}")).await {
+    if let Err(error) =
+        wait_until_ready(&folder, &config, &mut supervisor, |line| output::line(&format!("  {line}"))).await
+    {
         // Half a stack is of no use, and would be started again and again.
         down::stop(&folder).await?;
         return Err(error.context("the stack did not start, and nothing of it is left running"));
     }
 
     let stores = stores::addresses(&folder)?;
-    let dev_stack = DevEnv::read(&folder).admin_key();
+    let dev_stack = DevEnv::read(&folder)?.admin_key();
     let admin_key = admin_key(&stores.database_url, dev_stack.as_deref()).await?;
     let base_url = format!("http://127.0.0.1:{}", config.ports.front_door);
     // Where the switches are for the services, which may be elsewhere when `up` was told so.
@@ -55,7 +59,7 @@ pub(crate) async fn up(options: Up) -> anyhow::Result<ExitCode> {
 }
 
 fn configure(options: &Up, folder: &RunFolder) -> anyhow::Result<StackConfig> {
-    let ports = Ports::from_environment()?;
+    let ports = Ports::chosen(load_cli()?.stack_ports);
     let own = own_stores(folder);
     let own_postgres = is_own("DATABASE_URL", own.postgres.as_deref());
     let own_redis = is_own("REDIS_URL", own.redis.as_deref());
@@ -101,13 +105,13 @@ fn is_own(variable: &str, own: Option<&str>) -> bool {
 }
 
 async fn print_addresses(folder: &RunFolder, config: &StackConfig, base_url: &str) -> anyhow::Result<()> {
-    println!("\n  partner API        {base_url}/v1/external");
-    println!("  API documentation  {base_url}/docs");
-    println!("  operator API       {base_url}/v1/admin");
-    println!("  monitoring         {base_url}/v1/monitoring/webhooks/metrics");
+    output::line(&format!("\n  partner API        {base_url}/v1/external"));
+    output::line(&format!("  API documentation  {base_url}/docs"));
+    output::line(&format!("  operator API       {base_url}/v1/admin"));
+    output::line(&format!("  monitoring         {base_url}/v1/monitoring/webhooks/metrics"));
     for state in status::states(folder, config).await? {
-        println!("  {:<18} {}", state.name, state.url);
+        output::line(&format!("  {:<18} {}", state.name, state.url));
     }
-    println!("\n  source .run/dev.env   gives scripts the addresses and the admin key; logs are in .run/logs/");
+    output::line("\n  source .run/dev.env   gives scripts the addresses and the admin key; logs are in .run/logs/");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod gateway;
 mod http;
 mod process;
 mod redis;
+mod stack_ports;
 mod telemetry;
 mod webhooks;
 
@@ -20,6 +21,7 @@ pub use gateway::{Limits, Routes};
 pub use http::Http;
 pub use process::{Process, Profile};
 pub use redis::{Redis, RedisUrl};
+pub use stack_ports::StackPorts;
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhooks::Webhooks;
 pub(crate) use webhooks::{failure_policy, replay_window, retention_days};
