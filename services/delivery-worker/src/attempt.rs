@@ -2,17 +2,18 @@
 
 use std::borrow::Cow;
 
-use onering_delivery::{Attempt, JudgePolicy, Rules, settle};
+use onering_delivery::{Answer, Attempt, Failure, JudgePolicy, Rules, settle};
 use onering_signing::{SigningInput, header, sign};
 use onering_telemetry::field;
 use onering_webhook_client::Request;
 
 use crate::context::Context;
+use crate::lane_limit::{Ending, Over};
 use crate::settling::Finished;
 use crate::work_item::{OPERATOR_PAUSE, Ready};
 
-/// Makes one attempt and hands in its result.
-pub(crate) async fn run(context: &Context, ready: Ready) {
+/// Makes one attempt and hands in its result. Answers how it ended, if it was made.
+pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     let Ready { item, target } = ready;
     let work = &item.work;
     tracing::info!(
@@ -24,11 +25,12 @@ pub(crate) async fn run(context: &Context, ready: Ready) {
     );
     let Some(secrets) = &target.secrets else {
         let due = context.database_clock.now().plus(OPERATOR_PAUSE);
-        return context.settling.submit(Finished::put_off(item, due));
+        context.settling.submit(Finished::put_off(item, due));
+        return None;
     };
 
     let event_id = work.event_id.to_string();
-    let started_at = context.clock.now();
+    let (started_at, started) = (context.clock.now(), context.clock.monotonic());
     let input = SigningInput { event_id: &event_id, unix_s: started_at.timestamp(), body: &item.body };
     let mut headers = target.headers.clone();
     headers.extend(sign(secrets, target.schemes, &input).into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
@@ -40,9 +42,20 @@ pub(crate) async fn run(context: &Context, ready: Ready) {
     let request = Request { url: target.url.clone(), headers, body: item.body.clone(), timeout: target.timeout() };
     let sent = context.client.send(request).await;
 
+    let over = Over { started, ending: ending(&sent.answer) };
     let rules =
         Rules { schedule: &context.schedule, judge: JudgePolicy { retry_client_errors: target.retry_client_errors } };
     let attempt = Attempt { answer: sent.answer, started_at, duration: sent.took };
     let settlement = settle(work, attempt, &rules, context.database_clock.now(), context.clock.jitter());
     context.settling.submit(Finished::new(item, settlement));
+    Some(over)
+}
+
+/// What the answer says of the receiver's pace.
+const fn ending(answer: &Answer) -> Ending {
+    match answer {
+        Answer::Status { code: 200..=299, .. } => Ending::Taken,
+        Answer::Failed { failure: Failure::Timeout, .. } => Ending::TimedOut,
+        Answer::Status { .. } | Answer::Failed { .. } => Ending::Failed,
+    }
 }

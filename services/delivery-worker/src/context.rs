@@ -1,7 +1,6 @@
 //! What every part of the worker shares.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use onering_clock::Clock;
@@ -13,11 +12,12 @@ use onering_service_kit::error_chain;
 use onering_store::Pool;
 use onering_telemetry::field;
 use onering_webhook_client::WebhookClient;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::database_clock::DatabaseClock;
 use crate::metrics::WorkerMetrics;
+use crate::places::Room;
 use crate::recovery::Recovery;
 use crate::settling::Settling;
 use crate::subscription_cache::SubscriptionCache;
@@ -49,10 +49,12 @@ pub(crate) struct Context {
     pub(crate) lease: Duration,
     /// Attempts under way at once.
     pub(crate) max_in_flight: usize,
+    /// Bytes of bodies held at once.
+    pub(crate) body_bytes: usize,
     /// Places for items from the stream, from arrival to acknowledgement.
-    pub(crate) stream_places: Arc<Semaphore>,
-    /// Places for items from the sweep. Of its own, because a reader that waits for the stream keeps places taken.
-    pub(crate) sweep_places: Arc<Semaphore>,
+    pub(crate) stream_room: Room,
+    /// Places for items from the sweep.
+    pub(crate) sweep_room: Room,
     /// Items taken up and done with.
     pub(crate) tally: Tally,
     /// Where results go.

@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::attempt;
 use crate::context::Context;
 use crate::events::{DispatcherHandle, Event, Report};
-use crate::lanes::{Lanes, Overflow};
+use crate::lane_limit::Over;
+use crate::lanes::{Lanes, Overflow, Room};
 use crate::preparation::{Prepared, prepare};
 use crate::settling::Finished;
 use crate::verdict::{Verdict, verdict};
@@ -47,8 +48,8 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut dispatcher = Dispatcher {
-        // As many as may be under way: with those a source's places are used up and no more.
-        lanes: Lanes::new(context.max_in_flight),
+        // As many as may be under way: with those a source's places are used up and no more. Likewise with bytes.
+        lanes: Lanes::new(Room { items: context.max_in_flight, bytes: context.body_bytes / 4 }),
         context,
         handle,
         in_flight: 0,
@@ -101,7 +102,7 @@ impl Dispatcher {
                     self.admit(ready);
                 }
             }
-            Event::AttemptOver(subscription) => self.free(subscription),
+            Event::AttemptOver(subscription, over) => self.free(subscription, over),
             Event::Prepared(prepared) => {
                 self.preparing = false;
                 self.go_on(prepared);
@@ -109,9 +110,14 @@ impl Dispatcher {
             Event::PreparationLost(subscriptions) => {
                 self.preparing = false;
                 for subscription in subscriptions {
-                    self.free(subscription);
+                    self.free(subscription, None);
                 }
             }
+            Event::Vacancies(reply) => {
+                // Nobody to tell: the sweep was told to stop.
+                let _ = reply.send(self.lanes.vacancies(self.context.clock.monotonic()));
+            }
+            Event::LeftBehind(subscription, put_off) => self.lanes.left_behind(subscription, put_off),
         }
     }
 
@@ -119,7 +125,7 @@ impl Dispatcher {
     fn go_on(&mut self, prepared: Prepared) {
         let now = self.context.database_clock.now();
         for ready in [&prepared.lost, &prepared.spoilt, &prepared.unprepared].into_iter().flatten() {
-            self.free(ready.item.work.webhook_id);
+            self.free(ready.item.work.webhook_id, None);
         }
         self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
         for ready in prepared.ready {
@@ -151,10 +157,23 @@ impl Dispatcher {
         let Some(ready) = self.permit(ready) else { return };
         let (subscription, pace) = (ready.item.work.webhook_id, ready.target.pace());
         let now = self.context.clock.monotonic();
-        if let Err(Overflow { item: ready, pause }) = self.lanes.offer(subscription, pace, ready, now) {
-            // Spread by chance as well, so that workers do not all come back at once.
-            let until = self.context.database_clock.now().plus(pause.mul_f64(1.0 + self.context.clock.jitter()));
-            self.context.metrics.overflowed.inc();
+        let bytes = ready.item.body.len();
+        if let Err(Overflow { item: ready, pause }) = self.lanes.offer(subscription, pace, ready, bytes, now) {
+            self.turn_away(ready, pause);
+        }
+    }
+
+    /// Lets go of an item whose lane is full. It comes back when its lane may have got to it; if its lease ends before that,
+    /// it does so by itself, which costs no statement, however large the flood.
+    fn turn_away(&self, ready: Ready, pause: Duration) {
+        self.context.metrics.overflowed.inc();
+        // Spread by chance as well, so that workers do not all come back at once.
+        let until = self.context.database_clock.now().plus(pause.mul_f64(1.0 + self.context.clock.jitter()));
+        let lease_ends = ready.item.work.lease.until;
+        if lease_ends <= until {
+            self.context.tally.defer(lease_ends);
+            self.context.settling.submit(Finished::left_to_its_lease(ready.item));
+        } else {
             self.context.tally.defer(until);
             self.context.settling.submit(Finished::put_off(ready.item, until));
         }
@@ -195,6 +214,9 @@ impl Dispatcher {
         if !self.preparing && !self.to_prepare.is_empty() {
             self.start_preparing();
         }
+        if self.lanes.has_room_for_more() {
+            self.context.wake_sweep.notify_one();
+        }
     }
 
     fn start_preparing(&mut self) {
@@ -208,24 +230,25 @@ impl Dispatcher {
     /// Sends one item whose lease covers the request, unless things have changed while it waited.
     fn send(&mut self, ready: Ready) {
         let subscription = ready.item.work.webhook_id;
-        let Some(ready) = self.permit(ready) else { return self.free(subscription) };
+        let Some(ready) = self.permit(ready) else { return self.free(subscription, None) };
         let context = Arc::clone(&self.context);
-        let report = Report::attempt(self.handle.clone(), subscription);
+        let mut report = Report::attempt(self.handle.clone(), subscription);
         self.attempts.spawn(async move {
-            attempt::run(&context, ready).await;
-            drop(report);
+            if let Some(over) = attempt::run(&context, ready).await {
+                report.ended(over);
+            }
         });
     }
 
-    fn free(&mut self, subscription: SubscriptionId) {
+    fn free(&mut self, subscription: SubscriptionId, over: Option<Over>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.lanes.finished(subscription);
+        self.lanes.finished(subscription, over, self.context.clock.monotonic());
     }
 
     fn measure(&self) {
         let metrics = &self.context.metrics;
         metrics.queued.set_count(self.lanes.queued());
-        metrics.lanes.set_count(self.lanes.count());
+        metrics.lanes.set_count(self.lanes.busy());
         metrics.in_flight.set_count(self.in_flight);
     }
 
@@ -267,8 +290,8 @@ impl Dispatcher {
                     self.give_back(prepared.ready);
                     self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
                 }
-                Some(Event::PreparationLost(_)) => {}
-                Some(Event::AttemptOver(subscription)) => self.free(subscription),
+                Some(Event::PreparationLost(_) | Event::Vacancies(_) | Event::LeftBehind(..)) => {}
+                Some(Event::AttemptOver(subscription, over)) => self.free(subscription, over),
                 None => break,
             }
             self.measure();

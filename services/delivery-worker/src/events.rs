@@ -2,7 +2,10 @@
 
 use onering_ids::SubscriptionId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
+use crate::lane_limit::Over;
+use crate::lanes::Vacancies;
 use crate::preparation::Prepared;
 use crate::work_item::Ready;
 
@@ -11,12 +14,16 @@ use crate::work_item::Ready;
 pub(crate) enum Event {
     /// New items from the stream or the sweep.
     Arrived(Vec<Ready>),
-    /// An attempt is over and its lane has room again.
-    AttemptOver(SubscriptionId),
+    /// An attempt is over and its lane has room again; how it ended, unless its task panicked.
+    AttemptOver(SubscriptionId, Option<Over>),
     /// A batch was prepared.
     Prepared(Prepared),
     /// A batch is gone because its preparation panicked: these subscriptions, as often as they are here, have room again.
     PreparationLost(Vec<SubscriptionId>),
+    /// The sweep asks how much it may bring, after all that it told before.
+    Vacancies(oneshot::Sender<Vacancies>),
+    /// The sweep left deliveries of this subscription behind for want of room, and put so many of them off.
+    LeftBehind(SubscriptionId, u64),
 }
 
 /// Where to tell it. The channel is unbounded, but what passes through is not: every item holds one of a fixed number of
@@ -38,6 +45,13 @@ impl DispatcherHandle {
             tracing::debug!("the dispatcher has ended");
         }
     }
+
+    /// How much may be brought; none after the dispatcher has ended.
+    pub(crate) async fn vacancies(&self) -> Option<Vacancies> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Event::Vacancies(reply));
+        answer.await.ok()
+    }
 }
 
 /// What a task owes the dispatcher when it is over. Dropping it tells, so that one that panics does not keep its lane
@@ -52,7 +66,14 @@ impl Report {
     /// Of an attempt.
     #[must_use]
     pub(crate) const fn attempt(dispatcher: DispatcherHandle, subscription: SubscriptionId) -> Self {
-        Self { dispatcher, owed: Some(Event::AttemptOver(subscription)) }
+        Self { dispatcher, owed: Some(Event::AttemptOver(subscription, None)) }
+    }
+
+    /// Says how an attempt ended.
+    pub(crate) fn ended(&mut self, over: Over) {
+        if let Some(Event::AttemptOver(_, how)) = &mut self.owed {
+            *how = Some(over);
+        }
     }
 
     /// Of a preparation, which is lost unless [`prepared`](Self::prepared) is called.
@@ -92,7 +113,7 @@ mod tests {
             panic!("on purpose");
         });
         assert!(attempt.await.is_err());
-        assert!(matches!(events.recv().await, Some(Event::AttemptOver(over)) if over == subscription));
+        assert!(matches!(events.recv().await, Some(Event::AttemptOver(over, None)) if over == subscription));
         let report = Report { dispatcher, owed: Some(Event::PreparationLost(vec![subscription])) };
         let preparation = tokio::spawn(async move {
             let _report = report;

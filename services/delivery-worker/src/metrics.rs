@@ -31,6 +31,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) sweep_failures: Counter,
     /// Deliveries put back because their lane was full.
     pub(crate) overflowed: Counter,
+    /// Deliveries the sweep put off because they stood before others.
+    pub(crate) put_off: Counter,
     /// Stream entries that could not be read.
     pub(crate) garbled: Counter,
 }
@@ -77,8 +79,14 @@ impl WorkerMetrics {
             )?,
             swept: metrics.counter("onering_deliveries_swept_total", "Deliveries the sweep found due")?,
             sweep_failures: metrics.counter("onering_sweep_failures_total", "Sweeps that failed")?,
-            overflowed: metrics
-                .counter("onering_deliveries_overflowed_total", "Deliveries put back because their lane was full")?,
+            overflowed: metrics.counter(
+                "onering_deliveries_overflowed_total",
+                "Deliveries not taken up because their lane was full",
+            )?,
+            put_off: metrics.counter(
+                "onering_deliveries_put_off_total",
+                "Due deliveries put off because their lane was full and they stood before those of others",
+            )?,
             garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
         })
     }

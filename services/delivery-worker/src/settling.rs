@@ -27,7 +27,7 @@ const BATCH: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Finished {
     item: Item,
-    /// None when the delivery is somebody else's by now: nothing is to be written, only the entry acknowledged.
+    /// None when nothing is to be written, only the entry acknowledged.
     settlement: Option<Settlement>,
 }
 
@@ -43,6 +43,12 @@ impl Finished {
     pub(crate) fn put_off(item: Item, due: DatabaseTime) -> Self {
         let settlement = Settlement::defer(&item.work, due);
         Self::new(item, settlement)
+    }
+
+    /// Nothing was sent, and somebody may send it once its lease is over.
+    #[must_use]
+    pub(crate) const fn left_to_its_lease(item: Item) -> Self {
+        Self { item, settlement: None }
     }
 
     /// The delivery whose row is to be written.

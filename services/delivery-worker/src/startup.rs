@@ -8,14 +8,15 @@ use onering_service_kit::{ServiceContext, ServiceResult};
 use onering_settings::WorkerSettings;
 use onering_store::listen::Listener;
 use onering_webhook_client::{AddressGuard, ClientSettings, WebhookClient};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
 use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
+use crate::places::Room;
 use crate::recovery::Recovery;
 use crate::settling::{Finished, Settling};
 use crate::subscription_cache::SubscriptionCache;
@@ -25,6 +26,8 @@ use crate::{failing_subscriptions, housekeeping};
 
 /// Items in this worker's hands from each source, for each attempt it may have under way.
 const PLACES_PER_ATTEMPT: usize = 2;
+/// The stream and the sweep.
+const SOURCES: usize = 2;
 
 /// The worker, until it is told to stop or (with [`Mode::Once`]) nothing is due.
 ///
@@ -73,7 +76,7 @@ async fn build(
     let guard = AddressGuard::new(webhooks.allow_http, webhooks.allow_cidrs.clone());
     let client = WebhookClient::new(ClientSettings::new(guard), service.clock.clone())?;
     let (settling, results) = Settling::channel();
-    let places = || Arc::new(Semaphore::new(webhooks.max_in_flight_per_worker * PLACES_PER_ATTEMPT));
+    let room = || Room::new(webhooks.max_in_flight_per_worker * PLACES_PER_ATTEMPT, settings.body_bytes / SOURCES);
     let context = Context {
         instance: service.settings.process.instance.clone(),
         clock: service.clock.clone(),
@@ -87,8 +90,9 @@ async fn build(
         schedule: webhooks.schedule.clone(),
         lease: webhooks.lease,
         max_in_flight: webhooks.max_in_flight_per_worker,
-        stream_places: places(),
-        sweep_places: places(),
+        body_bytes: settings.body_bytes,
+        stream_room: room(),
+        sweep_room: room(),
         tally: Tally::default(),
         settling,
         recovery: Recovery::new(service.clock.monotonic()),

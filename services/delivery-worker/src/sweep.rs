@@ -3,18 +3,20 @@
 //! ([`crate::release`]).
 //!
 //! This is what makes Redis a hint: everything the stream forgot is found here. Any number of workers sweep at once; rows
-//! locked by one are skipped by the others.
+//! locked by one are skipped by the others. Of each subscription no more is leased than its lane has room for: what is
+//! beyond stays due, and costs nobody a place.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use onering_service_kit::FailureLog;
 use onering_store::{StoreError, leases};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::arrival::arrive;
 use crate::context::Context;
-use crate::events::DispatcherHandle;
+use crate::events::{DispatcherHandle, Event};
+use crate::lanes::{Vacancies, Waiting};
+use crate::places::Places;
 use crate::release::Release;
 use crate::work_item::{Item, Source};
 
@@ -22,6 +24,8 @@ use crate::work_item::{Item, Source};
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows leased by one statement, at most.
 const BATCH: usize = 500;
+/// A round that brought so many, and left some behind, is followed by another at once.
+const MANY: usize = BATCH / 4;
 
 /// What came of one round.
 #[derive(Debug, Default)]
@@ -41,7 +45,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     let mut last = Round::default();
     loop {
         tokio::select! {
-            () = room(&context), if last.out_of_room => {}
+            () = context.sweep_room.some(context.max_in_flight.min(BATCH)), if last.out_of_room => {}
             _ = tick.tick() => release.look_again(),
             () = context.wake_release.notified() => release.look_again(),
             () = context.wake_sweep.notified() => {}
@@ -70,14 +74,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     }
 }
 
-/// Waits until a good part of the places is free again, so that a backlog is taken in batches.
-async fn room(context: &Context) {
-    let wanted = u32::try_from(context.max_in_flight.min(BATCH)).unwrap_or(1);
-    // An error means that the places were closed, which nobody does; the permit only says that they are there.
-    drop(context.sweep_places.acquire_many(wanted).await);
-}
-
-/// Releases, then leases batch after batch until nothing is due.
+/// Releases, then leases batch after batch until nothing is due that there is room for.
 ///
 /// # Errors
 /// [`StoreError`] when Postgres fails; what was leased until then is under way.
@@ -92,27 +89,64 @@ async fn sweep(
         if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
             return Ok(Round { found: true, out_of_room: false });
         }
-        let wanted = u32::try_from(context.sweep_places.available_permits().min(BATCH)).unwrap_or(1).max(1);
-        let Ok(mut places) = Arc::clone(&context.sweep_places).try_acquire_many_owned(wanted) else {
+        let Some(mut places) = context.sweep_room.try_take(BATCH) else {
             return Ok(Round { found: true, out_of_room: true });
         };
-        let swept = {
+        // Only a dispatcher that has ended does not answer.
+        let Some(vacancies) = dispatcher.vacancies().await else { return Ok(Round::default()) };
+        let wanted = wanted(&places, &vacancies);
+        let haul = {
             let mut connection = context.pool.get().await?;
-            leases::sweep(&mut connection, &context.instance, context.lease, wanted).await?
+            leases::sweep(&mut connection, &context.instance, context.lease, &wanted).await?
         };
-        let count = swept.len();
-        context.metrics.swept.add(count as u64);
-        found |= count > 0;
-        arrive(context, dispatcher, items(context, swept, &mut places)).await;
-        if count < wanted as usize {
+        let taken = haul.deliveries.len();
+        context.metrics.swept.add(taken as u64);
+        let bytes = haul.deliveries.iter().map(|row| row.body.len()).sum::<usize>();
+        // Another round may bring more if this one was cut short, and soon, or there is much that was not seen.
+        let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
+        let was_cut_short = taken == places.items() || bytes > places.bytes() / 2;
+        let goes_on = put_off || was_cut_short || (taken >= MANY && !haul.left_behind.is_empty());
+        found |= taken > 0 || !haul.left_behind.is_empty();
+        arrive(context, dispatcher, items(context, haul.deliveries, &mut places)).await;
+        // After what arrived, with which their lanes come to be.
+        leave_behind(context, dispatcher, haul.left_behind);
+        if !goes_on {
             return Ok(Round { found, out_of_room: false });
         }
     }
 }
 
-fn items(context: &Arc<Context>, swept: Vec<leases::Swept>, places: &mut OwnedSemaphorePermit) -> Vec<Item> {
-    swept
-        .into_iter()
-        .filter_map(|row| Some(Item::new(context, row.work, row.body, Source::Sweep, places.split(1)?)))
-        .collect()
+fn wanted(places: &Places, vacancies: &Vacancies) -> leases::Wanted {
+    let vacancy = |room: usize, waiting: &Waiting| leases::Vacancy {
+        room: u32::try_from(room).unwrap_or(u32::MAX),
+        pause: waiting.pause,
+        step: waiting.step,
+        longest: waiting.longest,
+    };
+    let crowded = vacancies.crowded.iter();
+    leases::Wanted {
+        deliveries: u32::try_from(places.items()).unwrap_or(u32::MAX),
+        bytes: places.bytes() as u64,
+        crowded: crowded.map(|lane| (lane.subscription, vacancy(lane.room, &lane.waiting))).collect(),
+        otherwise: vacancy(vacancies.otherwise, &Waiting::UNKNOWN),
+    }
+}
+
+fn items(context: &Arc<Context>, swept: Vec<leases::Swept>, places: &mut Places) -> Vec<Item> {
+    let item = |row: leases::Swept| {
+        let place = places.split(row.body.len())?;
+        Some(Item::new(context, row.work, row.body, Source::Sweep, place))
+    };
+    swept.into_iter().filter_map(item).collect()
+}
+
+/// Notes for whom there is more, so that their lanes ask for it once they have room.
+fn leave_behind(context: &Context, dispatcher: &DispatcherHandle, left_behind: Vec<leases::LeftBehind>) {
+    for left in left_behind {
+        context.metrics.put_off.add(left.put_off);
+        if let Some(until) = left.until {
+            context.tally.defer(until);
+        }
+        dispatcher.tell(Event::LeftBehind(left.webhook_id, left.put_off));
+    }
 }

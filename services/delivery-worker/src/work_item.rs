@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use onering_delivery::{DatabaseTime, Lease, Work};
 use onering_queue::{EntryId, StreamEntry};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::context::Context;
+use crate::places::Place;
 use crate::subscription_cache::Target;
 
 /// What only an operator can mend (a row that is not understood, a secret that cannot be opened) is looked at again
@@ -25,7 +25,7 @@ pub(crate) struct Item {
     /// Where it came from.
     pub(crate) source: Source,
     /// The item's place among those this worker holds: given back when it is settled and acknowledged.
-    _place: Place,
+    _place: CountedPlace,
 }
 
 /// Where an item came from.
@@ -42,12 +42,12 @@ pub(crate) enum Source {
 
 /// One of the worker's places, counted in and out.
 #[derive(Debug)]
-struct Place {
-    _permit: OwnedSemaphorePermit,
+struct CountedPlace {
+    _place: Place,
     context: Arc<Context>,
 }
 
-impl Drop for Place {
+impl Drop for CountedPlace {
     fn drop(&mut self) {
         self.context.tally.finish();
     }
@@ -56,15 +56,9 @@ impl Drop for Place {
 impl Item {
     /// An item in one of the worker's places.
     #[must_use]
-    pub(crate) fn new(
-        context: &Arc<Context>,
-        work: Work,
-        body: Bytes,
-        source: Source,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(crate) fn new(context: &Arc<Context>, work: Work, body: Bytes, source: Source, place: Place) -> Self {
         context.tally.take();
-        Self { work, body, source, _place: Place { _permit: permit, context: Arc::clone(context) } }
+        Self { work, body, source, _place: CountedPlace { _place: place, context: Arc::clone(context) } }
     }
 
     /// The entry to acknowledge.

@@ -153,6 +153,8 @@ pub struct WorkerSettings {
     pub common: Common,
     /// Events and deliveries.
     pub webhooks: Webhooks,
+    /// How many bytes of bodies it holds at the same time.
+    pub body_bytes: usize,
     /// The keys that seal webhook secrets, for the key ring.
     pub secrets_keys: Secret,
     /// When partners are warned of failing subscriptions, and when those are disabled.
@@ -170,6 +172,7 @@ impl WorkerSettings {
         let mut reader = Reader::new(values, Service::DeliveryWorker);
         let common = Common::read(&mut reader);
         let webhooks = Webhooks::read(&mut reader);
+        let body_bytes = concerns::worker_body_bytes(&mut reader);
         let secrets_keys = concerns::secrets_keys(&mut reader);
         let failure_policy = concerns::failure_policy(&mut reader);
         let retention_days = concerns::retention_days(&mut reader);
@@ -177,6 +180,7 @@ impl WorkerSettings {
             Some(Self {
                 common: common?,
                 webhooks: webhooks?,
+                body_bytes: body_bytes?,
                 secrets_keys: secrets_keys?,
                 failure_policy: failure_policy?,
                 retention_days: retention_days?,

@@ -140,6 +140,10 @@ variables! {
         /// Deliveries one worker sends at the same time.
         WEBHOOKS_MAX_IN_FLIGHT = "ONERING_WEBHOOKS_MAX_IN_FLIGHT",
             Whole { min: 1, max: 65_536, unit: "deliveries" }, Value("1024"), WITH_WEBHOOKS;
+        /// Bodies one worker holds in memory at the same time, from the stream and from the sweep half each. What does not
+        /// fit stays where it is until there is room.
+        WORKER_BODY_BYTES = "ONERING_WORKER_BODY_BYTES",
+            Whole { min: 1_048_576, max: 8_589_934_590, unit: "bytes" }, Value("67108864"), &[DeliveryWorker];
         /// On: `http://` targets are taken. Refused in production.
         WEBHOOKS_ALLOW_HTTP = "ONERING_WEBHOOKS_ALLOW_HTTP", Switch, Value("0"), WITH_WEBHOOKS;
         /// Private networks that targets may be in, such as `127.0.0.0/8`. Refused in production.

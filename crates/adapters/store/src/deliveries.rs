@@ -11,7 +11,7 @@ mod list;
 mod row;
 
 pub use attempts::{DeliveryAttempt, DeliveryWithAttempts, get, get_any_owner};
-pub use body::event_bodies;
+pub use body::{body_sizes, event_bodies};
 pub(crate) use cancel::cancel_orphans;
 pub use cancel::cancel_waiting;
 pub use insert::{Inserted, Repeat, Repeated, TEST_EVENT_TYPE, TestDelivery, insert_test, repeat};

@@ -13,7 +13,7 @@ use crate::{deliveries, leases, settlement};
 /// Once through every hot statement: ingest, sweep, renew, settle, release.
 async fn round(world: &mut World) {
     let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
-    let swept = leases::sweep(&mut world.connection, "w", LEASE, 100).await.unwrap();
+    let swept = world.sweep(100).await;
     assert_eq!(swept[0].work.delivery_id, works[0].delivery_id);
     let work = swept[0].work.clone();
     let renewal = leases::Renewal { delivery_id: work.delivery_id, lease: work.lease, length: LEASE };
@@ -88,7 +88,10 @@ async fn the_sweep_reads_only_what_is_due() {
     let mut world = World::new().await;
     busy_day(&mut world).await;
     for mode in MODES {
-        let plan = plan(&mut world, leases::Sweep::SQL, "bigint, interval", "100, '30 s'", mode).await;
+        let types =
+            "bigint, bigint, bigint, bigint, uuid[], bigint[], bigint[], bigint[], bigint[], bigint, interval, bigint";
+        let arguments = "100, 1, 1, 1, ARRAY[onering.uuid_v7()], '{1}', '{1}', '{1}', '{1}', 100, '30 s', 1000000";
+        let plan = plan(&mut world, leases::Sweep::SQL, types, arguments, mode).await;
         assert_no_scan(&plan);
         assert!(plan.contains("queued_until_idx"), "{plan}");
     }

@@ -13,10 +13,10 @@ mod sweep;
 
 pub use held::{HeldSubscription, held_subscriptions, hold, release, release_subscriptions};
 pub use renew::{Renewal, renew};
-pub use sweep::{Swept, sweep};
+pub use sweep::{Haul, LeftBehind, Swept, Vacancy, Wanted, sweep};
 
 #[cfg(test)]
-pub(crate) use {renew::Renew, sweep::Sweep};
+pub(crate) use {renew::Renew, sweep::FRONT, sweep::Sweep};
 
 #[cfg(test)]
 mod tests;

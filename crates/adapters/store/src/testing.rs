@@ -11,7 +11,8 @@ use onering_ids::{EventId, OwnerId, Recipient, SubscriptionId};
 use onering_testkit::{Template, TestDatabase, postgres_from};
 
 use crate::ingest::{IncomingEvent, Ingested};
-use crate::{PoolConfig, connect, ingest, ledger, migrate};
+use crate::leases::{Swept, Wanted};
+use crate::{PoolConfig, connect, ingest, leases, ledger, migrate};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
@@ -118,6 +119,12 @@ impl World {
             Some(Ingested::Accepted(accepted)) => (event_id, accepted.queued),
             other => panic!("not accepted: {other:?}"),
         }
+    }
+
+    /// What a sweep leases that takes at most so many.
+    pub(crate) async fn sweep(&mut self, limit: u32) -> Vec<Swept> {
+        let swept = leases::sweep(&mut self.connection, "w", LEASE, &Wanted::at_most(limit)).await;
+        swept.unwrap().deliveries
     }
 
     /// One delivery to a subscription of its own.

@@ -4,6 +4,7 @@
 
 mod bench;
 mod failing;
+mod isolation;
 mod journeys;
 mod lanes;
 mod outages;

@@ -9,7 +9,7 @@ use crate::reader::Reader;
 use crate::table::{
     RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS, WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_FAILING_DISABLE_DAYS,
     WEBHOOKS_FAILING_WARN_DAYS, WEBHOOKS_LEASE_SECONDS, WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT,
-    WEBHOOKS_REPLAY_WINDOW_SECONDS,
+    WEBHOOKS_REPLAY_WINDOW_SECONDS, WORKER_BODY_BYTES,
 };
 
 /// How deliveries are sent, and where to.
@@ -83,4 +83,9 @@ pub(crate) fn failure_policy(reader: &mut Reader<'_>) -> Option<FailurePolicy> {
             reader.refuse(&WEBHOOKS_FAILING_WARN_DAYS, error.to_string(), remedy);
         })
         .ok()
+}
+
+/// How many bytes of bodies a worker holds at the same time.
+pub(crate) fn worker_body_bytes(reader: &mut Reader<'_>) -> Option<usize> {
+    reader.whole(&WORKER_BODY_BYTES)
 }

@@ -223,7 +223,7 @@ async fn publish_event_belongs_to_the_callers_transaction() {
     let refused = other.unwrap_err();
     assert_eq!(refused.code().map(tokio_postgres::error::SqlState::code), Some("23505"), "{refused:?}");
 
-    let swept = crate::leases::sweep(&mut world.connection, "w", LEASE, 10).await.unwrap();
+    let swept = world.sweep(10).await;
     assert_eq!(swept.len(), 1, "due at once");
     let body: serde_json::Value = serde_json::from_slice(&swept[0].body).unwrap();
     let event_id = EventId::from_uuid(first.parse().unwrap());

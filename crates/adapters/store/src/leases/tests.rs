@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use onering_delivery::{HeldReason, Standing};
-use onering_ids::DeliveryId;
+use onering_ids::{DeliveryId, SubscriptionId};
 
 use super::*;
 use crate::testing::{LEASE, World};
@@ -22,7 +22,7 @@ async fn a_sweep_takes_what_is_due_with_its_body_and_leases_it() {
     let mut world = World::new().await;
     let ids = due(&mut world, 3).await;
     world.publish("acme", "ring.forged").await;
-    let swept = sweep(&mut world.connection, "w", LEASE, 2).await.unwrap();
+    let swept = world.sweep(2).await;
     let first: HashSet<_> = swept.iter().map(|swept| swept.work.delivery_id).collect();
     assert_eq!(first, ids[..2].iter().copied().collect(), "the longest due first");
     for swept in &swept {
@@ -31,7 +31,7 @@ async fn a_sweep_takes_what_is_due_with_its_body_and_leases_it() {
         assert!(swept.work.lease.until > world.now());
         assert_eq!((&*swept.work.event_type, swept.work.lease.attempts_made), ("ring.forged", 0));
     }
-    assert_eq!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().len(), 1, "what is leased is left alone");
+    assert_eq!(world.sweep(10).await.len(), 1, "what is leased is left alone");
 }
 
 #[tokio::test]
@@ -39,9 +39,11 @@ async fn two_sweeps_at_once_never_take_the_same_delivery() {
     let mut world = World::new().await;
     let ids = due(&mut world, 60).await;
     let mut other = world.another_connection().await;
-    let (one, two) = tokio::join!(sweep(&mut world.connection, "w1", LEASE, 40), sweep(&mut other, "w2", LEASE, 40));
-    let (one, two) = (one.unwrap(), two.unwrap());
-    let rest = sweep(&mut world.connection, "w1", LEASE, 100).await.unwrap();
+    let wanted = Wanted::at_most(40);
+    let (one, two) =
+        tokio::join!(sweep(&mut world.connection, "w1", LEASE, &wanted), sweep(&mut other, "w2", LEASE, &wanted));
+    let (one, two) = (one.unwrap().deliveries, two.unwrap().deliveries);
+    let rest = world.sweep(100).await;
     let all: Vec<_> = one.iter().chain(&two).chain(&rest).map(|swept| swept.work.delivery_id).collect();
     assert_eq!(all.len(), ids.len());
     assert_eq!(all.into_iter().collect::<HashSet<_>>(), ids.into_iter().collect());
@@ -65,7 +67,7 @@ async fn a_renewal_loses_against_a_sweep() {
     let mut world = World::new().await;
     world.subscription("acme", "*").await;
     let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
-    let swept = sweep(&mut world.connection, "w", LEASE, 10).await.unwrap();
+    let swept = world.sweep(10).await;
     let stale = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
     let current = Renewal { lease: swept[0].work.lease, ..stale };
     assert!(renew(&mut world.connection, &[stale]).await.unwrap().is_empty());
@@ -80,7 +82,7 @@ async fn an_unswept_lease_can_be_renewed_after_its_end() {
     let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
     let late = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
     assert_eq!(renew(&mut world.connection, &[late]).await.unwrap().len(), 1);
-    assert!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().is_empty());
+    assert!(world.sweep(10).await.is_empty());
 }
 
 #[tokio::test]
@@ -88,17 +90,12 @@ async fn what_delivery_off_held_comes_out_oldest_first_and_bounded() {
     let mut world = World::new().await;
     let ids = due(&mut world, 5).await;
     world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'DELIVERY_OFF'").await;
-    assert!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().is_empty());
+    assert!(world.sweep(10).await.is_empty());
     assert_eq!(release(&mut world.connection, HeldReason::OutsideCohort, 10).await.unwrap(), 0);
     assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 2).await.unwrap(), 2);
     let mut oldest = ids.clone();
     oldest.sort_unstable();
-    let out: HashSet<_> = sweep(&mut world.connection, "w", LEASE, 10)
-        .await
-        .unwrap()
-        .iter()
-        .map(|swept| swept.work.delivery_id)
-        .collect();
+    let out: HashSet<_> = world.sweep(10).await.iter().map(|swept| swept.work.delivery_id).collect();
     assert_eq!(out, oldest[..2].iter().copied().collect());
     assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 10).await.unwrap(), 3);
     assert_eq!(world.ledger().await.held, 0);
@@ -175,7 +172,97 @@ async fn a_delivery_without_its_event_is_cancelled_and_not_swept_for_ever() {
     let mut world = World::new().await;
     due(&mut world, 2).await;
     world.sql("DELETE FROM webhook_events WHERE event_id = (SELECT event_id FROM webhook_events LIMIT 1)").await;
-    assert_eq!(sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().len(), 1);
+    assert_eq!(world.sweep(10).await.len(), 1);
     assert_eq!(world.ledger().await.cancelled, 1);
     assert_eq!(world.number("SELECT count FROM delivery_stats WHERE outcome = 'CANCELLED' AND process = 'w'").await, 1);
+}
+
+const NO_ROOM: Vacancy = Vacancy {
+    room: 0,
+    pause: Duration::from_secs(100),
+    step: Duration::from_millis(100),
+    longest: Duration::from_secs(200),
+};
+
+/// A subscription with so many deliveries that are due, the oldest of all of them first.
+async fn backlog(world: &mut World, owner: &str, count: usize) -> SubscriptionId {
+    let webhook_id = world.subscription(owner, "*").await;
+    world
+        .sql(&format!(
+            "WITH made AS MATERIALIZED (SELECT n, onering.uuid_v7() AS event_id FROM generate_series(1, {count}) AS n), \
+             events AS (INSERT INTO webhook_events (event_id, owner_id, event_type, body, matched, occurred_at, created_at) \
+                 SELECT event_id, '{owner}', 'a.b', 'body', 1, now(), now() FROM made) \
+             INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, queued_until, created_at) \
+                 SELECT onering.sibling_id(event_id), event_id, '{}', '{owner}', 'a.b', \
+                     now() - interval '1 hour' + n * interval '1 ms', now() FROM made",
+            webhook_id.uuid()
+        ))
+        .await;
+    webhook_id
+}
+
+async fn haul(world: &mut World, wanted: &Wanted) -> (Haul, Vec<SubscriptionId>) {
+    let haul = sweep(&mut world.connection, "w", LEASE, wanted).await.unwrap();
+    let whose = haul.deliveries.iter().map(|swept| swept.work.webhook_id).collect();
+    (haul, whose)
+}
+
+#[tokio::test]
+async fn a_sweep_takes_of_each_in_turn_and_of_the_crowded_what_they_have_room_for() {
+    let mut world = World::new().await;
+    let full = backlog(&mut world, "full", 30).await;
+    let crowded = backlog(&mut world, "crowded", 30).await;
+    let other = backlog(&mut world, "other", 30).await;
+    let crowd = vec![(full, NO_ROOM), (crowded, Vacancy { room: 2, ..NO_ROOM })];
+    let wanted = Wanted { crowded: crowd, ..Wanted::at_most(10) };
+    let (found, whose) = haul(&mut world, &wanted).await;
+    assert_eq!(whose[..4].iter().filter(|whose| **whose == other).count(), 2, "in turn: {whose:?}");
+    let of = |subscription| whose.iter().filter(|whose| **whose == subscription).count();
+    assert_eq!((of(full), of(crowded), of(other)), (0, 2, 8));
+    let mut left: Vec<_> = found.left_behind.iter().map(|left| (left.webhook_id, left.put_off, left.until)).collect();
+    left.sort_unstable();
+    let mut expected = vec![(full, 0, None), (crowded, 0, None), (other, 0, None)];
+    expected.sort_unstable();
+    // `other` had room for ten and thirty due.
+    assert_eq!(left, expected, "who has more; nobody stands in the way, so nothing is put off");
+    assert_eq!(world.number("SELECT count(*) FROM webhook_deliveries WHERE queued_until <= now()").await, 80);
+}
+
+#[tokio::test]
+async fn a_backlog_that_hides_others_is_put_off_until_they_are_seen() {
+    let mut world = World::new().await;
+    let flood = backlog(&mut world, "flood", 3 * FRONT).await;
+    let innocent = world.subscription("innocent", "*").await;
+    world.publish_under("innocent", "ring.forged", Duration::ZERO).await;
+    let wanted = Wanted { crowded: vec![(flood, NO_ROOM)], ..Wanted::at_most(100) };
+    let mut rounds = 0;
+    let (found, put_off) = loop {
+        rounds += 1;
+        let (found, whose) = haul(&mut world, &wanted).await;
+        let [left] = found.left_behind[..] else { panic!("only the flood stays: {found:?}") };
+        assert_eq!(left.webhook_id, flood);
+        if whose == [innocent] {
+            break (found, left.put_off);
+        }
+        assert!(whose.is_empty() && rounds < 10, "{whose:?}");
+        assert_eq!(left.put_off, FRONT as u64 / 2, "half of what was looked at");
+        let latest = left.until.unwrap();
+        assert!(latest.since(world.now()) > Duration::from_secs(150), "{latest:?}");
+        assert!(latest.since(world.now()) <= NO_ROOM.longest + Duration::from_secs(60), "{latest:?}");
+    };
+    assert_eq!(rounds, 6);
+    assert_eq!((put_off, found.deliveries.len()), (0, 1));
+    let due = world.number("SELECT count(*) FROM webhook_deliveries WHERE queued_until <= now()").await;
+    assert_eq!(due, FRONT as i64 / 2, "what is next stays due");
+    assert_eq!(world.ledger().await.pending, 3 * FRONT as u64 + 1);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_the_bytes_it_is_given_and_one_body_in_any_case() {
+    let mut world = World::new().await;
+    backlog(&mut world, "acme", 10).await;
+    for (bytes, expected) in [(11, 2), (0, 1), (4, 1), (1_000, 6)] {
+        let (found, _) = haul(&mut world, &Wanted { bytes, ..Wanted::at_most(100) }).await;
+        assert_eq!(found.deliveries.len(), expected, "{bytes} bytes");
+    }
 }

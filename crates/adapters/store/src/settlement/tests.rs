@@ -3,8 +3,8 @@ use std::time::Duration;
 use onering_delivery::{AttemptOutcome, HeldReason, Status};
 
 use super::*;
-use crate::testing::{LEASE, World};
-use crate::{deliveries, leases, subscriptions};
+use crate::testing::World;
+use crate::{deliveries, subscriptions};
 
 async fn settle_all(world: &mut World, batch: &[Settlement]) -> Settled {
     settle(&mut world.connection, "worker-1", batch).await.unwrap()
@@ -68,7 +68,7 @@ async fn a_result_under_a_lease_that_was_swept_away_is_refused() {
     world.subscription("acme", "*").await;
     let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
     let stale = works[0].clone();
-    let swept = leases::sweep(&mut world.connection, "worker-2", LEASE, 10).await.unwrap();
+    let swept = world.sweep(10).await;
     assert_eq!(swept.len(), 1);
 
     let results = [world.delivered(&stale), world.delivered(&swept[0].work)];
@@ -99,10 +99,10 @@ async fn a_retry_waits_until_it_is_due_and_its_next_attempt_counts_on() {
     let delivery = read(&mut world, work.delivery_id).await.delivery;
     assert_eq!((delivery.status, delivery.attempt_count), (Status::Retrying, 1));
     assert_eq!((delivery.next_attempt_at, delivery.queued_until), (Some(at.to_utc()), Some(at.to_utc())));
-    assert!(leases::sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().is_empty(), "not due yet");
+    assert!(world.sweep(10).await.is_empty(), "not due yet");
 
     world.sql("UPDATE webhook_deliveries SET next_attempt_at = now(), queued_until = now()").await;
-    let swept = leases::sweep(&mut world.connection, "w", LEASE, 10).await.unwrap().remove(0).work;
+    let swept = world.sweep(10).await.remove(0).work;
     assert_eq!(swept.lease.attempt(), 2);
     let second = world.delivered(&swept);
     settle_all(&mut world, &[second]).await;
@@ -138,7 +138,7 @@ async fn a_retrying_delivery_can_be_held_or_deferred() {
         let at = world.now();
         let retry = world.result(&work, Transition::RetryAt { at }, AttemptOutcome::Retry);
         settle_all(&mut world, &[retry]).await;
-        swept.extend(leases::sweep(&mut world.connection, "w", LEASE, 10).await.unwrap());
+        swept.extend(world.sweep(10).await);
     }
     let until = world.now().plus(Duration::from_secs(5));
     let batch =
