@@ -38,6 +38,18 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return forgotten";
 
+/// How many entries the stream holds, and how many of them nobody has taken: what is under way says nothing of how far
+/// the workers are behind.
+const LENGTHS_SCRIPT: &str = "
+local len, taken = redis.call('XLEN', KEYS[1]), 0
+if len == 0 then return {0, 0} end
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local about = {}
+  for i = 1, #group, 2 do about[group[i]] = group[i + 1] end
+  if about['name'] == ARGV[1] then taken = about['pending'] end
+end
+return {len, math.max(len - taken, 0)}";
+
 /// What became of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushReport {
@@ -45,6 +57,8 @@ pub struct PushReport {
     pub pushed: usize,
     /// How many entries the stream holds now.
     pub stream_len: u64,
+    /// How many of them no worker has taken yet.
+    pub waiting: u64,
 }
 
 /// The writing and settling end of the delivery stream. Clones share one connection, usable from any thread.
@@ -52,13 +66,14 @@ pub struct PushReport {
 pub struct DeliveryStream {
     link: Arc<Link>,
     pooled: Pooled,
-    /// The length as last heard, so that a full stream is known without asking.
+    /// The lengths as last heard, so that a full stream is known without asking.
     last_len: Arc<AtomicU64>,
+    last_waiting: Arc<AtomicU64>,
 }
 
 impl DeliveryStream {
     pub(crate) fn new(link: Arc<Link>, pooled: Pooled) -> Self {
-        Self { link, pooled, last_len: Arc::default() }
+        Self { link, pooled, last_len: Arc::default(), last_waiting: Arc::default() }
     }
 
     /// Pushes entries, in order, a few hundred to a round trip, until all are in or the stream is full
@@ -73,21 +88,22 @@ impl DeliveryStream {
             if self.is_full().await? {
                 break;
             }
-            let len = self.push_chunk(chunk).await;
-            self.learn(len.map_err(|source| QueueError::Push { entries: entries.len() - pushed, source })?);
+            let lengths = self.push_chunk(chunk).await;
+            self.learn(lengths.map_err(|source| QueueError::Push { entries: entries.len() - pushed, source })?);
             pushed += chunk.len();
         }
-        Ok(PushReport { pushed, stream_len: self.last_len.load(Ordering::Relaxed) })
+        let (stream_len, waiting) = (self.last_len.load(Ordering::Relaxed), self.last_waiting.load(Ordering::Relaxed));
+        Ok(PushReport { pushed, stream_len, waiting })
     }
 
-    async fn push_chunk(&self, chunk: &[StreamEntry]) -> Result<u64, Fault> {
+    async fn push_chunk(&self, chunk: &[StreamEntry]) -> Result<(u64, u64), Fault> {
         let mut commands = pipe();
         for entry in chunk {
             commands.cmd("XADD").arg(DELIVERIES).arg("*").arg(FIELD).arg(entry.encode()).ignore();
         }
-        commands.cmd("XLEN").arg(DELIVERIES);
-        let (len,) = self.link.pipeline(&commands).await?;
-        Ok(len)
+        commands.add_command(lengths_command());
+        let (lengths,) = self.link.pipeline(&commands).await?;
+        Ok(lengths)
     }
 
     /// Whether the stream is full. Asks Redis only when it was full when last heard of: the workers may have caught up.
@@ -100,11 +116,21 @@ impl DeliveryStream {
     /// # Errors
     /// [`QueueError::Length`].
     pub async fn len(&self) -> Result<u64, QueueError> {
-        let mut command = cmd("XLEN");
-        command.arg(DELIVERIES);
-        let len = self.pooled.query(command).await.map_err(|source| QueueError::Length { source })?;
-        self.learn(len);
-        Ok(len)
+        self.lengths().await.map(|(len, _)| len)
+    }
+
+    /// How many entries no worker has taken yet.
+    ///
+    /// # Errors
+    /// [`QueueError::Length`].
+    pub async fn waiting(&self) -> Result<u64, QueueError> {
+        self.lengths().await.map(|(_, waiting)| waiting)
+    }
+
+    async fn lengths(&self) -> Result<(u64, u64), QueueError> {
+        let lengths = self.pooled.query(lengths_command()).await.map_err(|source| QueueError::Length { source })?;
+        self.learn(lengths);
+        Ok(lengths)
     }
 
     /// Whether the stream holds nothing: nothing waits and nothing is being attempted.
@@ -166,9 +192,16 @@ impl DeliveryStream {
         self.link.query(command).await
     }
 
-    fn learn(&self, len: u64) {
+    fn learn(&self, (len, waiting): (u64, u64)) {
         self.last_len.store(len, Ordering::Relaxed);
+        self.last_waiting.store(waiting, Ordering::Relaxed);
     }
+}
+
+fn lengths_command() -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(LENGTHS_SCRIPT).arg(1).arg(DELIVERIES).arg(GROUP);
+    command
 }
 
 /// A duration as Redis takes it.

@@ -37,11 +37,15 @@ async fn what_is_pushed_is_read_in_order_and_acknowledging_removes_it() {
     let stream = queue.deliveries();
     let entries: Vec<_> = (0..600).map(entry).collect();
     let report = stream.push(&entries).await.unwrap();
-    assert_eq!((report.pushed, report.stream_len), (600, 600));
+    assert_eq!((report.pushed, report.stream_len, report.waiting), (600, 600, 600));
     let mut consumer = queue.consumer("one");
     let batch = read_all(&mut consumer, 600).await;
     assert_eq!(read_entries(&batch), entries);
     assert_eq!(stream.len().await.unwrap(), 600, "what is taken stays until it is acknowledged");
+    assert_eq!(stream.waiting().await.unwrap(), 0, "but it does not wait any more");
+    let report = stream.push(&entries[..7]).await.unwrap();
+    assert_eq!((report.stream_len, report.waiting), (607, 7));
+    let batch = Batch { entries: [batch.entries, read_all(&mut consumer, 7).await.entries].concat(), garbled: 0 };
     let ids: Vec<_> = batch.entries.iter().map(|(id, _)| *id).collect();
     stream.ack(&ids).await.unwrap();
     assert!(stream.is_empty().await.unwrap());
@@ -167,7 +171,7 @@ async fn a_full_stream_takes_no_more_until_it_is_read() {
     assert_eq!(report.pushed, 0);
     let () = send(&mut behind, "DEL onering:deliveries").await;
     let report = stream.push(&entries).await.unwrap();
-    assert_eq!((report.pushed, report.stream_len), (600, 600));
+    assert_eq!((report.pushed, report.stream_len, report.waiting), (600, 600, 600));
 }
 
 #[tokio::test]

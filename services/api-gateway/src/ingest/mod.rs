@@ -7,6 +7,7 @@
 mod batch;
 mod committer;
 mod database_line;
+mod fairness;
 mod prepared_event;
 mod publisher;
 mod pusher;

@@ -1,15 +1,18 @@
-//! [`Pusher`]: brings committed deliveries to the stream, one push under way at a time for the whole process.
+//! [`Pusher`]: brings committed deliveries to the stream, one push under way at a time for the whole process. When the
+//! stream is long, [`Fairness`] says whose.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use onering_delivery::Work;
-use onering_queue::{DeliveryStream, INLINE_BODY_LIMIT, StreamEntry};
+use onering_queue::{DeliveryStream, INLINE_BODY_LIMIT, QueueError, StreamEntry};
 use onering_service_kit::{Tasks, error_chain};
 use onering_telemetry::field;
 use onering_telemetry::metrics::Counter;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
+
+use super::fairness::Fairness;
 
 /// The most deliveries that may wait for the next push; what is more is left to the sweep.
 const WAITING: usize = 16_384;
@@ -77,27 +80,40 @@ struct Pushing {
 impl Pushing {
     async fn run(&self, stop: &CancellationToken) {
         let mut waiting = self.waiting.lock().await;
+        let mut fairness = Fairness::default();
         let mut entries = Vec::new();
         while let Some(1..) = stop.run_until_cancelled(waiting.recv_many(&mut entries, MOST_AT_ONCE)).await {
-            self.push(&mut entries).await;
+            self.push(&mut entries, &mut fairness).await;
         }
         // The HTTP workers are gone: what is here now is all.
         while let Ok(entry) = waiting.try_recv() {
             entries.push(entry);
         }
-        self.push(&mut entries).await;
+        self.push(&mut entries, &mut fairness).await;
     }
 
-    async fn push(&self, entries: &mut Vec<StreamEntry>) {
-        let pushed = match self.stream.push(entries).await {
-            Ok(report) => report.pushed,
+    async fn push(&self, entries: &mut Vec<StreamEntry>, fairness: &mut Fairness) {
+        let offered = entries.len();
+        let pushed = match self.push_shares(entries, fairness).await {
+            Ok(pushed) => pushed,
             Err(error) => {
                 tracing::warn!({ field::ERROR } = error_chain(&error), "deliveries are left to the sweep");
                 0
             }
         };
         self.metrics.pushed.add(pushed as u64);
-        self.metrics.left_to_sweep.add((entries.len() - pushed) as u64);
+        self.metrics.left_to_sweep.add((offered - pushed) as u64);
         entries.clear();
+    }
+
+    /// Pushes what is not surplus, and answers how much that was.
+    async fn push_shares(&self, entries: &mut Vec<StreamEntry>, fairness: &mut Fairness) -> Result<usize, QueueError> {
+        if fairness.is_long() {
+            fairness.heard(self.stream.waiting().await?);
+        }
+        entries.retain(|entry| fairness.admits(entry.webhook_id));
+        let report = self.stream.push(entries).await?;
+        fairness.heard(report.waiting);
+        Ok(report.pushed)
     }
 }
