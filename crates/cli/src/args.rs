@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
 pub(crate) use operations::{Audit, Keys, KeysAction, Migrate, Smoke, Tail, Webhooks, WebhooksAction};
-pub(crate) use stack::{Bench, FrontDoor, SampleProduct, Status, Supervise, Up};
+pub(crate) use stack::{Bench, FrontDoor, IsolationBench, SampleProduct, SpecialBench, Status, Supervise, Up};
 pub(crate) use tools::{Sign, Sink, Verify};
 
 /// The OneRing partner platform: dev stack, operations and tools.

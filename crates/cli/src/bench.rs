@@ -7,6 +7,7 @@
 
 mod commits;
 mod http_load;
+mod isolation;
 mod measurements;
 mod paced;
 mod private_stack;
@@ -22,7 +23,7 @@ use anyhow::{Context as _, bail};
 use self::measurements::Measurements;
 use self::private_stack::PrivateStack;
 use self::report::Report;
-use crate::args::Bench;
+use crate::args::{Bench, SpecialBench};
 
 /// Time beside the load itself: starting, draining, settling. Whoever runs this in a script gets an end in any case.
 const OVERHEAD: Duration = Duration::from_secs(300);
@@ -31,37 +32,55 @@ const MEASUREMENTS: u32 = 7;
 
 /// Measures and prints a table.
 pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
-    let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
     let seconds = Duration::from_secs(options.seconds.into());
-    let limit = OVERHEAD + seconds * MEASUREMENTS * u32::from(options.repeat) * 2;
-    let mut stack = PrivateStack::prepare()?;
-    let outcome = tokio::select! {
-        outcome = measure(&options, &mut stack, seconds) => outcome,
-        () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        () = tokio::time::sleep(limit) => Err(anyhow::anyhow!("not done after {} s, given up", limit.as_secs())),
+    let repeat = u32::from(options.repeat);
+    let (report, json) = match options.what {
+        None => {
+            let limit = OVERHEAD + seconds * MEASUREMENTS * repeat * 2;
+            let measuring = async |stack: &mut PrivateStack| measure(stack, seconds, repeat, options.connections).await;
+            (on_a_stack(limit, measuring).await?, options.json)
+        }
+        Some(SpecialBench::Isolation(options)) => {
+            let limit = OVERHEAD + isolation::limit(&options);
+            (on_a_stack(limit, async |stack| isolation::measure(stack, &options).await).await?, options.json)
+        }
     };
-    // Whatever happened, nothing is left running and nothing is left on the disk.
-    let removed = stack.remove().await;
-    let report = outcome?;
-    removed?;
+    if report.is_empty() {
+        bail!("nothing was measured");
+    }
     report.print();
-    if let Some(path) = options.json {
+    if let Some(path) = json {
         std::fs::write(&path, report.to_json()).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(options: &Bench, stack: &mut PrivateStack, seconds: Duration) -> anyhow::Result<Report> {
+/// Measures on a stack of its own. Whatever happens, nothing is left running and nothing is left on the disk.
+async fn on_a_stack(
+    limit: Duration,
+    measuring: impl AsyncFnOnce(&mut PrivateStack) -> anyhow::Result<Report>,
+) -> anyhow::Result<Report> {
+    let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
+    let mut stack = PrivateStack::prepare()?;
     eprintln!("starting a stack for the benchmark");
+    let outcome = tokio::select! {
+        outcome = measuring(&mut stack) => outcome,
+        () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
+        () = tokio::time::sleep(limit) => Err(anyhow::anyhow!("not done after {} s, given up", limit.as_secs())),
+    };
+    let removed = stack.remove().await;
+    let report = outcome?;
+    removed?;
+    Ok(report)
+}
+
+async fn measure(stack: &mut PrivateStack, seconds: Duration, repeat: u32, connections: u16) -> anyhow::Result<Report> {
     let addresses = stack.start().await?;
-    let mut measurements = Measurements::prepare(&addresses, seconds, options.connections).await?;
+    let mut measurements = Measurements::prepare(&addresses, seconds, connections).await?;
     let mut report = Report::default();
-    for repetition in 1..=options.repeat {
-        eprintln!("repetition {repetition} of {}", options.repeat);
+    for repetition in 1..=repeat {
+        eprintln!("repetition {repetition} of {repeat}");
         measurements.repeat(stack, &mut report).await?;
-    }
-    if report.is_empty() {
-        bail!("nothing was measured");
     }
     Ok(report)
 }

@@ -1,4 +1,5 @@
-//! Where the benchmark's webhooks go: answers at once, counts, and notes when each numbered event arrived.
+//! Where the benchmark's webhooks go: answers at once, counts, and notes when each numbered event arrived. Save one path,
+//! which never answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,6 +13,9 @@ use onering_clock::Clock;
 
 /// What stands before an event's number in its data.
 pub(super) const MARKER: &str = "\"bench_number\":";
+
+/// Where requests are never answered.
+pub(super) const HANG: &str = "/hang";
 
 #[derive(Default)]
 struct Seen {
@@ -35,6 +39,7 @@ impl TargetSink {
             let clock = Clock::system();
             App::new()
                 .route("/bare", web::get().to(|| async { HttpResponse::Ok().body("{\"bare\":true}") }))
+                .route(HANG, web::to(std::future::pending::<HttpResponse>))
                 .default_service(web::to(move |body: web::Bytes| {
                     seen.note(&body, &clock);
                     async { HttpResponse::Ok().finish() }
