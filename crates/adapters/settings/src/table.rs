@@ -154,7 +154,7 @@ variables! {
         /// After how many such days it is disabled (event `webhook.disabled`). What it misses is held.
         WEBHOOKS_FAILING_DISABLE_DAYS = "ONERING_WEBHOOKS_FAILING_DISABLE_DAYS",
             Whole { min: 1, max: 365, unit: "days" }, Value("5"), &[DeliveryWorker];
-        /// How long events, deliveries and attempts are kept. Whole days are dropped.
+        /// How long events, deliveries, attempts, statistics and usage are kept. Whole days are dropped. The audit log stays.
         RETENTION_DAYS = "ONERING_RETENTION_DAYS",
             Whole { min: 1, max: 3_650, unit: "days" }, Value("30"), &[DeliveryWorker];
     }

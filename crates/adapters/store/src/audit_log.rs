@@ -1,7 +1,7 @@
 //! The audit log: every change an operator made, appended only.
 //!
 //! [`append`] runs on the connection of the change itself, inside the same transaction, so that there is no change
-//! without its row and no row without its change. The table refuses updates and deletes by trigger. Callers never put a
+//! without its row and no row without its change. The table refuses updates, deletes and TRUNCATE by trigger. Callers never put a
 //! token, a secret or a payload in `before` or `after`.
 
 use chrono::{DateTime, Utc};

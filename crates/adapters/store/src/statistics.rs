@@ -81,9 +81,13 @@ statement! {
             DELETE FROM delivery_latency_stats WHERE (minute, process, bucket) IN (
                 SELECT s.minute, s.process, s.bucket FROM delivery_latency_stats AS s, bound
                 WHERE s.minute < bound.minute ORDER BY s.minute LIMIT $2) RETURNING 1
+        ), usage AS (
+            DELETE FROM external_api_usage WHERE (key_id, hour) IN (
+                SELECT u.key_id, u.hour FROM external_api_usage AS u, bound
+                WHERE u.hour < bound.minute ORDER BY u.hour LIMIT $2) RETURNING 1
         )
         SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM request_latency)
-             + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM delivery_latency)";
+             + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM delivery_latency) + (SELECT count(*) FROM usage)";
 }
 
 /// Adds what the gateway `process` counted since its last report, in one statement.
@@ -116,8 +120,8 @@ pub async fn record(
     Ok(())
 }
 
-/// Removes minutes before `before` from all four per-minute tables, the oldest first and at most `limit` rows a table,
-/// and answers how many rows went: call again while it is not zero.
+/// Removes what began before `before` from the four per-minute tables and the hourly usage, the oldest first and at most
+/// `limit` rows a table, and answers how many rows went: call again while it is not zero.
 ///
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.

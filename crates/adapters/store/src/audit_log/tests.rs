@@ -71,7 +71,9 @@ async fn nothing_is_ever_changed_or_removed() {
     let mut world = World::new().await;
     let kept = entry(&world, "ann", "key.create", "key_1");
     append(&mut world.connection, kept).await.unwrap();
-    for statement in ["DELETE FROM admin_audit_log", "UPDATE admin_audit_log SET actor = 'bob'"] {
-        assert!(world.refused(statement).await.contains("appended only"));
+    for statement in
+        ["DELETE FROM admin_audit_log", "UPDATE admin_audit_log SET actor = 'bob'", "TRUNCATE admin_audit_log"]
+    {
+        assert!(world.refused(statement).await.contains("appended only"), "{statement}");
     }
 }

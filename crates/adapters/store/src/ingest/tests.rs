@@ -26,6 +26,14 @@ impl Sample {
 }
 
 async fn accept_all(world: &mut World, samples: &[Sample], hold: Option<HeldReason>) -> Vec<Ingested> {
+    try_accept(world, samples, hold).await.unwrap()
+}
+
+async fn try_accept(
+    world: &mut World,
+    samples: &[Sample],
+    hold: Option<HeldReason>,
+) -> Result<Vec<Ingested>, StoreError> {
     let now = world.clock.now();
     let events: Vec<IncomingEvent<'_>> = samples
         .iter()
@@ -39,7 +47,7 @@ async fn accept_all(world: &mut World, samples: &[Sample], hold: Option<HeldReas
             idempotency: sample.key.as_ref().map(|(owner, key, digest)| IdempotencyClaim { owner, key, digest }),
         })
         .collect();
-    accept(&mut world.connection, &events, LEASE, hold).await.unwrap()
+    accept(&mut world.connection, &events, LEASE, hold).await
 }
 
 fn matched(ingested: &[Ingested]) -> Vec<Option<u32>> {
@@ -231,6 +239,65 @@ async fn publish_event_belongs_to_the_callers_transaction() {
     assert_eq!((&body["event_type"], &body["data"]["ring"]), (&"ring.forged".into(), &1.into()));
     let stamp = body["timestamp"].as_str().unwrap();
     assert!(stamp.ends_with('Z') && stamp.len() == 24 && stamp.parse::<DateTime<Utc>>().is_ok(), "{stamp}");
+}
+
+/// The product's keys and a partner's are each one's own, whatever they are called.
+#[tokio::test]
+async fn publish_event_and_partners_never_share_a_key() {
+    let mut world = World::new().await;
+    world.subscription("a", "*").await;
+    let by_partner = [Sample::new(&world, "a", "ring.forged", "{}").keyed("a", "k", 9)];
+    assert_eq!(matched(&accept_all(&mut world, &by_partner, None).await), [Some(1)]);
+    let call = "SELECT onering.publish_event('a', 'ring.forged', '{}', 'k')::text";
+    let first = world.text(call).await;
+    assert_eq!(world.text(call).await, first);
+    let again = [Sample::new(&world, "a", "ring.forged", "{}").keyed("a", "k", 9)];
+    assert_eq!(matched(&accept_all(&mut world, &again, None).await), [None], "the partner's own repetition");
+    let to_all = world.text("SELECT onering.publish_event('*', 'ring.forged', '{}', 'k')::text").await;
+    assert_ne!(to_all, first);
+    assert_eq!(world.number("SELECT count(*) FROM webhook_events").await, 3);
+    // Nor does one wait for the other's transaction.
+    let product = world.database.connect().await;
+    product.batch_execute("BEGIN; SELECT onering.publish_event('a', 'ring.forged', '{}', 'open')").await.unwrap();
+    let meanwhile = Sample::new(&world, "a", "ring.forged", "{}").keyed("a", "open", 9);
+    world.sql("SET lock_timeout = '1ms'").await;
+    assert_eq!(matched(&accept_all(&mut world, &[meanwhile], None).await), [Some(1)]);
+}
+
+/// The product's role sees none of the tables.
+#[tokio::test]
+async fn publish_event_needs_no_right_but_its_own() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let role = format!("product_{}", world.clock.fresh_id::<EventId>().uuid().simple());
+    let call = "SELECT onering.publish_event('acme', 'ring.forged', '{}', 'k')";
+    world.sql(&format!("CREATE ROLE {role}; GRANT USAGE ON SCHEMA onering TO {role}; SET ROLE {role}")).await;
+    assert!(world.refused(call).await.contains("permission denied for function"));
+    let grant = format!("GRANT EXECUTE ON FUNCTION onering.publish_event TO {role}");
+    world.sql(&format!("RESET ROLE; {grant}; SET ROLE {role}; {call}; {call}")).await;
+    for forbidden in [
+        "SELECT * FROM webhook_events",
+        "SELECT * FROM onering.ingest_events('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '0', NULL)",
+        "SELECT onering.ensure_partitions('2020-01-01', '2020-01-01')",
+    ] {
+        assert!(world.refused(forbidden).await.contains("permission denied"), "{forbidden}");
+    }
+    world.sql(&format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    assert_eq!(world.number("SELECT count(*) FROM webhook_deliveries").await, 1);
+}
+
+/// Nobody made the day's partition: a failure of the platform, which no caller's data caused.
+#[tokio::test]
+async fn a_day_without_a_partition_is_said_to_be_one() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let partitions = "SELECT string_agg(inhrelid::regclass::text, ',') FROM pg_inherits WHERE inhparent = 'webhook_events'::regclass";
+    let partitions = world.text(partitions).await.unwrap();
+    world.sql(&format!("DROP TABLE {partitions}")).await;
+    let event = Sample::new(&world, "acme", "ring.forged", "{}");
+    let refused = try_accept(&mut world, &[event], None).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::MissingPartition { table, .. } if table == "webhook_events"), "{refused:?}");
+    assert!(refused.is_transient(), "a partition may be made");
 }
 
 #[tokio::test]
