@@ -11,6 +11,7 @@ use tokio_postgres::{AsyncMessage, NoTls, Socket};
 
 use crate::PoolConfig;
 use crate::address::Tls;
+use crate::pool::CONNECT_TIMEOUT;
 
 /// The channel that `onering.publish_event` notifies when its caller commits.
 const CHANNEL: &str = "onering_deliveries";
@@ -54,14 +55,14 @@ async fn keep_listening(config: PoolConfig, woken: Arc<Notify>) {
     loop {
         let mut connected = false;
         let lost = match &config.address().tls {
-            None => listen(&config, NoTls, &woken, &mut connected).await,
-            Some(Tls(tls)) => listen(&config, tls.clone(), &woken, &mut connected).await,
+            None => listen(&config, CONNECT_TIMEOUT, NoTls, &woken, &mut connected).await,
+            Some(Tls(tls)) => listen(&config, CONNECT_TIMEOUT, tls.clone(), &woken, &mut connected).await,
         };
         if connected {
             pause = FIRST_PAUSE;
         }
         tracing::warn!(
-            error = lost.as_ref().map(tracing::field::display),
+            error = %lost,
             retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
             "the connection that listens for published events is lost"
         );
@@ -70,15 +71,31 @@ async fn keep_listening(config: PoolConfig, woken: Arc<Notify>) {
     }
 }
 
-/// Listens until the connection ends; answers why, if there was an error.
-async fn listen<T>(config: &PoolConfig, tls: T, woken: &Notify, connected: &mut bool) -> Option<tokio_postgres::Error>
+/// Why a connection is lost.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the server ended it")]
+    Ended,
+    #[error(transparent)]
+    Failed(#[from] tokio_postgres::Error),
+    #[error("the server said nothing for {} s", CONNECT_TIMEOUT.as_secs())]
+    Silent,
+}
+
+/// Listens until the connection ends; answers why. A server has so long to let it in and to take the command.
+async fn listen<T>(config: &PoolConfig, limit: Duration, tls: T, woken: &Notify, connected: &mut bool) -> Lost
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Unpin,
 {
-    let (client, mut connection) = match config.address().config.connect(tls).await {
+    let mut late = std::pin::pin!(tokio::time::sleep(limit));
+    let opened = tokio::select! {
+        opened = config.address().config.connect(tls) => opened,
+        () = &mut late => return Lost::Silent,
+    };
+    let (client, mut connection) = match opened {
         Ok(opened) => opened,
-        Err(refused) => return Some(refused),
+        Err(refused) => return refused.into(),
     };
     let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
     let command = format!("LISTEN {CHANNEL}");
@@ -90,7 +107,7 @@ where
             answer = &mut listening, if pending => {
                 pending = false;
                 if let Err(refused) = answer {
-                    return Some(refused);
+                    return refused.into();
                 }
                 *connected = true;
                 woken.notify_one();
@@ -98,9 +115,10 @@ where
             message = messages.next() => match message {
                 Some(Ok(AsyncMessage::Notification(_))) => woken.notify_one(),
                 Some(Ok(_)) => {}
-                Some(Err(lost)) => return Some(lost),
-                None => return None,
+                Some(Err(lost)) => return lost.into(),
+                None => return Lost::Ended,
             },
+            () = &mut late, if pending => return Lost::Silent,
         }
     }
 }

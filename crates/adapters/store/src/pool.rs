@@ -20,8 +20,10 @@ use tokio::runtime::Handle;
 use crate::StoreError;
 use crate::address::{Address, Tls};
 
-/// How long opening one connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long opening one connection may take in all: the addresses that are tried, TLS, logging in, setting the session up.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one address may take to be reached, so that there is time for the next one.
+const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a caller waits for a connection to come free.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that vanished without a word is noticed after this: sent data stays unacknowledged no longer.
@@ -59,7 +61,7 @@ impl PoolConfig {
     }
 
     fn at(mut address: Address) -> Self {
-        address.config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(USER_TIMEOUT);
+        address.config.connect_timeout(REACH_TIMEOUT).tcp_user_timeout(USER_TIMEOUT);
         Self { address, size: 10, statement_timeout: Duration::from_secs(30) }
     }
 
@@ -98,8 +100,12 @@ impl PoolConfig {
 /// is switched off.
 ///
 /// # Errors
-/// [`StoreError::Connect`] when Postgres or TLS refuses.
+/// [`StoreError::Connect`] when Postgres or TLS refuses, or says nothing for 5 seconds.
 pub async fn connect(config: &PoolConfig) -> Result<AsyncPgConnection, StoreError> {
+    connect_within(config, CONNECT_TIMEOUT).await
+}
+
+async fn connect_within(config: &PoolConfig, limit: Duration) -> Result<AsyncPgConnection, StoreError> {
     let opened = async {
         let mut connection = match &config.address.tls {
             None => open(config, tokio_postgres::NoTls).await?,
@@ -113,7 +119,8 @@ pub async fn connect(config: &PoolConfig) -> Result<AsyncPgConnection, StoreErro
             .await?;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(connection)
     };
-    opened.await.map_err(|source| StoreError::Connect { source })
+    let in_time = tokio::time::timeout(limit, opened).await.unwrap_or_else(|late| Err(late.into()));
+    in_time.map_err(|source| StoreError::Connect { source })
 }
 
 async fn open<T>(config: &PoolConfig, tls: T) -> Result<AsyncPgConnection, Box<dyn std::error::Error + Send + Sync>>
@@ -177,6 +184,7 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(WAIT_TIMEOUT),
+                // Only the runtime can keep an attempt from ending by itself.
                 create: Some(CONNECT_TIMEOUT * 2),
                 recycle: Some(CONNECT_TIMEOUT),
             })

@@ -57,3 +57,14 @@ async fn a_lost_connection_is_opened_again_and_says_so() {
     })
     .await;
 }
+
+/// A peer that accepts and then says nothing does not keep it waiting for ever.
+#[tokio::test]
+async fn a_silent_server_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = PoolConfig::new(&format!("postgres://a@{}/c", silent.local_addr().unwrap())).unwrap();
+    let (woken, mut connected) = (Notify::new(), false);
+    let listening = listen(&config, Duration::from_millis(50), NoTls, &woken, &mut connected);
+    let lost = tokio::time::timeout(LONG, listening).await.expect("an end");
+    assert!(matches!(lost, Lost::Silent) && !connected, "{lost:?}");
+}

@@ -78,6 +78,16 @@ async fn no_server_is_an_error_that_may_pass_and_hides_the_password() {
     }
 }
 
+/// A peer that accepts and then says nothing: a proxy without a server behind it, a server that hangs.
+#[tokio::test]
+async fn a_silent_server_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = PoolConfig::new(&format!("postgres://a@{}/c", silent.local_addr().unwrap())).unwrap();
+    let opening = connect_within(&config, Duration::from_millis(50));
+    let refused = tokio::time::timeout(Duration::from_secs(60), opening).await.expect("an end").err().unwrap();
+    assert!(matches!(refused, StoreError::Connect { .. }) && refused.is_transient(), "{refused:?}");
+}
+
 #[tokio::test]
 async fn the_database_clock_goes_forward() {
     let mut world = World::new().await;
