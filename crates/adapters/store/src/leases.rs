@@ -5,13 +5,14 @@
 //! queued_until)` as the row still has it may attempt the delivery ([`renew`], `settlement::settle`). So at any instant
 //! at most one process has that right, whatever Redis remembers or forgets.
 //!
-//! Held rows ([`hold`]) stay until their reason goes ([`release`]); then they are due at once and the sweep takes them.
+//! A row is held by whoever has its lease (`settlement::settle`) or from the start, and stays so until its reason goes
+//! ([`release`]); then it is due at once and the sweep takes it.
 
 mod held;
 mod renew;
 mod sweep;
 
-pub use held::{HeldSubscription, held_subscriptions, hold, release, release_subscriptions};
+pub use held::{HeldSubscription, held_subscriptions, release, release_subscriptions};
 pub use renew::{Renewal, renew};
 pub use sweep::{Haul, LeftBehind, Swept, Vacancy, Wanted, sweep};
 

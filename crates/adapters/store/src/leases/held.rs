@@ -70,21 +70,6 @@ statement! {
          WHERE d.delivery_id = free.delivery_id";
 }
 
-statement! {
-    /// Rows under a lease are left alone: their worker may be sending them, and would lose its result.
-    struct Hold {
-        reason: &'static str => Text,
-        webhook_id: Uuid => SqlUuid,
-    } -> () =
-        "UPDATE webhook_deliveries AS d
-         SET status = 'PENDING', next_attempt_at = NULL, queued_until = NULL, held_reason = $1
-         FROM (SELECT q.delivery_id FROM webhook_deliveries AS q
-               WHERE q.webhook_id = $2 AND q.queued_until IS NOT NULL
-                   AND (q.queued_until <= now() OR (q.status = 'RETRYING' AND q.queued_until = q.next_attempt_at))
-               FOR UPDATE SKIP LOCKED) AS idle
-         WHERE d.delivery_id = idle.delivery_id";
-}
-
 /// Which subscriptions have deliveries held for one of `reasons`.
 ///
 /// Costs an index probe a subscription and reason: ask each second for reasons that few have, and for
@@ -153,18 +138,4 @@ pub async fn release_subscriptions(
         limit: i64::from(limit),
     };
     query.execute(connection).await.during("release held deliveries")
-}
-
-/// Holds what waits for a subscription and is in nobody's hands: what is due later, and what is due and not yet swept.
-/// Answers how many. What a worker has at this moment it holds itself when it sees the reason.
-///
-/// # Errors
-/// [`StoreError::Query`].
-pub async fn hold(
-    connection: &mut AsyncPgConnection,
-    subscription: SubscriptionId,
-    reason: HeldReason,
-) -> Result<usize, StoreError> {
-    let query = Hold { webhook_id: subscription.uuid(), reason: reason.as_str() };
-    query.execute(connection).await.during("hold deliveries")
 }

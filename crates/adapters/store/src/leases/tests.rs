@@ -146,28 +146,6 @@ async fn held_subscriptions_are_named_once_with_what_decides() {
 }
 
 #[tokio::test]
-async fn holding_leaves_alone_what_a_worker_has() {
-    let mut world = World::new().await;
-    let webhook = world.subscription("acme", "*").await;
-    let (_, idle) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
-    let in_flight = world.publish("acme", "ring.forged").await;
-    let retrying = world.publish("acme", "ring.forged").await;
-    world
-        .sql(&format!(
-            "UPDATE webhook_deliveries SET status = 'RETRYING', attempt_count = 1, \
-             next_attempt_at = now() + interval '1 minute', queued_until = now() + interval '1 minute' WHERE delivery_id = '{}'",
-            retrying[0].delivery_id.uuid()
-        ))
-        .await;
-    assert_eq!(hold(&mut world.connection, webhook, HeldReason::SubscriptionPaused).await.unwrap(), 2);
-    let left =
-        world.text("SELECT string_agg(delivery_id::text, ',') FROM webhook_deliveries WHERE held_reason IS NULL").await;
-    assert_eq!(left, Some(in_flight[0].delivery_id.uuid().to_string()));
-    assert_ne!(idle, in_flight);
-    assert_eq!(world.ledger().await.retrying, 0, "what is held is pending");
-}
-
-#[tokio::test]
 async fn a_delivery_without_its_event_is_cancelled_and_not_swept_for_ever() {
     let mut world = World::new().await;
     due(&mut world, 2).await;
