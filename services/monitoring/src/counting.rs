@@ -61,8 +61,8 @@ fn is(total: &RequestTotal, codes: &[Code]) -> bool {
 
 /// The workers' figures.
 ///
-/// Circuits and findings of personal data are zero as a matter of fact: nothing in this release opens the one or looks for the
-/// other.
+/// Circuits are zero as a matter of fact: nothing in this release opens one. Nothing looks for personal data, so that there is
+/// no figure of it.
 pub(crate) fn webhook_counts(
     outcomes: &[OutcomeTotal],
     waiting: &Waiting,
@@ -83,7 +83,7 @@ pub(crate) fn webhook_counts(
         latency_ms: latency_ms.iter().map(|row| (row.bucket, row.count)).collect::<Histogram>(),
         circuit_open: 0,
         circuit_opens: 0,
-        pii_findings: 0,
+        pii_findings: None,
     }
 }
 

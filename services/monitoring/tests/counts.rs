@@ -89,7 +89,7 @@ async fn results_of_24_hours_and_what_waits_now() {
         "pending": 2, "retrying": 1, "held": 1, "avg_retry_count": 4.0 / 12.0, "success_rate": 8.0 / 12.0,
         "delivery_latency_p50_seconds": 0.1, "delivery_latency_p90_seconds": 2.0, "delivery_latency_p90_sec": 2.0,
         "delivery_latency_p95_seconds": 2.0, "delivery_latency_p99_seconds": 2.0, "oldest_pending_seconds": 90.0,
-        "circuit_open": 0, "circuit_opens_24h": 0, "pii_findings_24h": 0,
+        "circuit_open": 0, "circuit_opens_24h": 0, "pii_findings_24h": null,
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&metrics[name], value, "{name}");

@@ -46,8 +46,8 @@ pub struct WebhookMetrics {
     pub circuit_open: u64,
     /// How often circuits opened.
     pub circuit_opens_24h: u64,
-    /// Findings of personal data.
-    pub pii_findings_24h: u64,
+    /// Findings of personal data; null while nothing looks for them.
+    pub pii_findings_24h: Option<u64>,
     /// The thresholds.
     pub alert_thresholds: Thresholds,
     /// What fires.
@@ -92,8 +92,8 @@ pub struct WebhookCounts {
     pub circuit_open: u64,
     /// How often circuits opened.
     pub circuit_opens: u64,
-    /// Findings of personal data.
-    pub pii_findings: u64,
+    /// Findings of personal data; `None` while nothing looks for them.
+    pub pii_findings: Option<u64>,
 }
 
 impl WebhookCounts {
@@ -195,7 +195,7 @@ mod tests {
             latency_ms: [(100, 5), (5120, 5)].into_iter().collect(),
             circuit_open: 1,
             circuit_opens: 2,
-            pii_findings: 0,
+            pii_findings: None,
         };
         assert_eq!(
             metrics(&counts),
@@ -212,7 +212,7 @@ mod tests {
                 "delivery_latency_p99_seconds": 5.12,
                 "success_rate": 0.3,
                 "oldest_pending_seconds": 1.5,
-                "circuit_open": 1, "circuit_opens_24h": 2, "pii_findings_24h": 0,
+                "circuit_open": 1, "circuit_opens_24h": 2, "pii_findings_24h": null,
                 "alert_thresholds": {
                     "dead_letter_24h": 10, "auth_failures_24h": 50, "rate_limit_hits_24h": 100,
                     "replay_rejected_24h": 20, "latency_p90_seconds": 5.0,

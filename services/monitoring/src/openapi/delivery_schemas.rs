@@ -54,8 +54,9 @@ pub struct WebhookMetrics {
     pub circuit_open: u64,
     /// How often circuits opened.
     pub circuit_opens_24h: u64,
-    /// Findings of personal data.
-    pub pii_findings_24h: u64,
+    /// Findings of personal data; null while nothing looks for them.
+    #[schema(required)]
+    pub pii_findings_24h: Option<u64>,
     /// The thresholds.
     pub alert_thresholds: Thresholds,
     /// What fires.
