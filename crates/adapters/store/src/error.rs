@@ -51,6 +51,14 @@ pub enum StoreError {
         /// Name of the violated constraint, where Postgres gave one.
         constraint: Option<String>,
     },
+    /// A row's day has no partition, so that nothing can be written for it until somebody makes one.
+    #[error("cannot {operation}: {table} has no partition for that day (delivery workers make them ahead)")]
+    MissingPartition {
+        /// What was being done.
+        operation: &'static str,
+        /// The partitioned table.
+        table: String,
+    },
     /// A row holds what this program cannot understand, so it was written by something else or by a newer version.
     #[error("a row of {table} is not understood: {problem}")]
     Row {
@@ -69,8 +77,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later without anybody changing it: Postgres is away, restarting, or two
-    /// transactions got in each other's way.
+    /// Whether the same call may succeed later without anybody changing it: Postgres is away, restarting, two
+    /// transactions got in each other's way, or a partition is still to be made.
     ///
     /// The driver hands on the SQLSTATE of constraints and serialisation failures only; everything else is `Unknown` to
     /// it, a shutdown (57P01), a full disk (53100) or a deadlock (40P01) as well as a column that does not exist (42703).
@@ -81,7 +89,7 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Pool { .. } => true,
+            Self::Connect { .. } | Self::Pool { .. } | Self::MissingPartition { .. } => true,
             Self::Query { source, .. } => match source {
                 QueryError::DatabaseError(DatabaseErrorKind::Unknown, details) => !is_wrong(&**details),
                 QueryError::DatabaseError(kind, _) => matches!(
@@ -130,13 +138,19 @@ pub trait Context<T> {
     ///
     /// # Errors
     /// The failure, as [`StoreError::Conflict`] when a unique, foreign-key, exclusion or check constraint refused the
-    /// change, else as [`StoreError::Query`].
+    /// change, as [`StoreError::MissingPartition`] where there is no partition for a row, else as [`StoreError::Query`].
     fn during(self, operation: &'static str) -> Result<T, StoreError>;
 }
 
 impl<T> Context<T> for Result<T, QueryError> {
     fn during(self, operation: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| match &source {
+            // Postgres has one SQLSTATE for both: a constraint has a name, and a rule of the table's own triggers no table.
+            QueryError::DatabaseError(DatabaseErrorKind::CheckViolation, details)
+                if details.constraint_name().is_none() && details.table_name().is_some() =>
+            {
+                StoreError::MissingPartition { operation, table: details.table_name().unwrap_or_default().to_owned() }
+            }
             QueryError::DatabaseError(
                 DatabaseErrorKind::UniqueViolation
                 | DatabaseErrorKind::ForeignKeyViolation
