@@ -2,21 +2,31 @@
 //!
 //! A day is dropped as a whole, or kept as a whole: as long as a single delivery of it waits, or a delivery made later
 //! repeats one of its events, all of it stays.
+//!
+//! All other statements run on meanwhile. Making a day takes no lock that they wait for. Dropping one takes the parents',
+//! before the partitions' as everybody does, for as long as three catalogue changes take, and gives up rather than wait.
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::data_types::PgInterval;
-use diesel::sql_types::{Bool, Date, Integer, Interval, Timestamptz};
+use diesel::sql_types::{Bool, Date, Integer, Interval, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use onering_ids::EventId;
+use uuid::Uuid;
 
 use crate::columns::interval;
 use crate::statement::statement;
 use crate::{Context, StoreError};
 
-/// Making or dropping a partition locks its parent. Behind a long query that lock would wait, and all ingest behind
-/// it; so it gives up and the next run tries again.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
+/// Where a change of partitions and something else are in each other's way, the change gives up and the next run tries again. All
+/// its waits together (three parents) end before Postgres' `deadlock_timeout` (1 s) makes somebody else the victim.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
+/// For what is done under the locks of a drop: everybody else waits meanwhile, so it must not be long, let alone a scan.
+const BE_QUICK: &str = "SET LOCAL statement_timeout = '5s'; SET LOCAL enable_seqscan = off";
+/// Dropping a partition locks its parent, which all statements lock first; who locks the partition before is in their way.
+const LOCK_PARENTS: &str = "LOCK TABLE ONLY public.webhook_events, ONLY public.webhook_deliveries, ONLY public.external_delivery_logs \
+                            IN ACCESS EXCLUSIVE MODE";
 
 /// What a run of [`drop_expired`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,24 +57,30 @@ statement! {
 }
 
 statement! {
-    /// Whether a delivery made on the day waits, or one made later waits with an event of the day.
-    struct IsWaitedFor {
-        first: NaiveDate => Date,
-        after: NaiveDate => Date,
-    } -> Bool =
-        "SELECT EXISTS (
-             SELECT FROM webhook_deliveries AS d,
-                 (SELECT onering.uuid_floor($1::timestamp AT TIME ZONE 'UTC') AS first,
-                         onering.uuid_floor($2::timestamp AT TIME ZONE 'UTC') AS after) AS day
-             WHERE (d.queued_until IS NOT NULL OR d.held_reason IS NOT NULL)
-                 AND ((d.delivery_id >= day.first AND d.delivery_id < day.after)
-                      OR (d.event_id >= day.first AND d.event_id < day.after)))";
+    /// Held by one process at a time, here and in `onering.ensure_partitions`, until its transaction ends.
+    struct BeTheOnlyOne {} -> Bool = "SELECT pg_try_advisory_xact_lock(hashtext('onering.partitions'))";
 }
 
-/// Makes the missing partitions from yesterday to `days_ahead` days from now (UTC), and answers how many it made.
+statement! {
+    /// Whether a delivery made on the day waits, or one made later waits with an event of the day.
+    struct IsWaitedFor {
+        first: Uuid => SqlUuid,
+        after: Uuid => SqlUuid,
+    } -> Bool =
+        "SELECT EXISTS (SELECT FROM webhook_deliveries AS d
+                        WHERE d.queued_until IS NOT NULL AND d.delivery_id >= $1 AND d.delivery_id < $2)
+             OR EXISTS (SELECT FROM webhook_deliveries AS d
+                        WHERE d.held_reason IS NOT NULL AND d.delivery_id >= $1 AND d.delivery_id < $2)
+             OR EXISTS (SELECT FROM webhook_deliveries AS d
+                        WHERE d.original_delivery_id IS NOT NULL AND d.event_id >= $1 AND d.event_id < $2
+                            AND (d.queued_until IS NOT NULL OR d.held_reason IS NOT NULL))";
+}
+
+/// Makes the missing partitions from yesterday to `days_ahead` days from now (UTC), and answers how many it made: none where
+/// another process changes partitions at the same moment. Locks nothing while nothing is missing, and nobody out otherwise.
 ///
 /// # Errors
-/// [`StoreError::Query`], for example when a long query holds the parent: try again later.
+/// [`StoreError::Query`]: try again later.
 pub async fn ensure(connection: &mut AsyncPgConnection, days_ahead: u16) -> Result<u32, StoreError> {
     connection
         .transaction(async |connection| {
@@ -84,45 +100,76 @@ pub async fn days(connection: &mut AsyncPgConnection) -> Result<Vec<NaiveDate>, 
     Days {}.load(connection).await.during("list partitions")
 }
 
-/// Drops the days that lie wholly more than `keep` in the past and that no delivery waits for.
+/// Drops the days that lie wholly more than `keep` in the past and that no delivery waits for. Leaves the rest to another
+/// process that changes partitions at the same moment.
 ///
 /// # Errors
-/// [`StoreError::Query`], for example when a long query reads a day: days dropped before stay dropped; try again later.
+/// [`StoreError::Query`], for example when a long query reads the tables: days dropped before stay dropped; try again later.
 pub async fn drop_expired(connection: &mut AsyncPgConnection, keep: Duration) -> Result<Expiry, StoreError> {
     let horizon: DateTime<Utc> =
         Horizon { keep: interval(keep) }.get_result(connection).await.during("read the database clock")?;
     let mut expiry = Expiry::default();
     for day in days(connection).await? {
         let Some(after) = day.succ_opt().filter(|after| *after <= horizon.date_naive()) else { continue };
-        if drop_day(connection, day, after).await? {
-            expiry.dropped.push(day);
+        // A first look without a lock: what is kept is in nobody's way.
+        let verdict = if is_waited_for(connection, day, after).await? {
+            Verdict::Kept
         } else {
-            expiry.kept.push(day);
+            drop_day(connection, day, after).await?
+        };
+        match verdict {
+            Verdict::Dropped => expiry.dropped.push(day),
+            Verdict::Kept => expiry.kept.push(day),
+            Verdict::LeftToAnother => break,
         }
     }
     Ok(expiry)
 }
 
-/// Locks the day first and looks then, so that nothing can begin to wait between the look and the drop.
-async fn drop_day(connection: &mut AsyncPgConnection, day: NaiveDate, after: NaiveDate) -> Result<bool, StoreError> {
+enum Verdict {
+    Dropped,
+    Kept,
+    /// Another process is at it, or was.
+    LeftToAnother,
+}
+
+/// Looks again under the lock, so that nothing can begin to wait between the look and the drop: a final delivery never waits
+/// again, but somebody may just have asked for a repeat of one.
+async fn drop_day(connection: &mut AsyncPgConnection, day: NaiveDate, after: NaiveDate) -> Result<Verdict, StoreError> {
     let name = day.format("%Y%m%d");
     let tables =
         format!("public.webhook_events_{name}, public.webhook_deliveries_{name}, public.external_delivery_logs_{name}");
     connection
         .transaction(async |connection| {
             connection.batch_execute(LOCK_TIMEOUT).await.during("bound the wait for a partition")?;
-            connection
-                .batch_execute(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
-                .await
-                .during("lock an expired day")?;
-            let waited_for: bool =
-                IsWaitedFor { first: day, after }.get_result(connection).await.during("look for waiting deliveries")?;
-            if !waited_for {
-                connection.batch_execute(&format!("DROP TABLE {tables}")).await.during("drop an expired day")?;
+            connection.batch_execute(BE_QUICK).await.during("bound the drop of a partition")?;
+            let alone: bool = (BeTheOnlyOne {}).get_result(connection).await.during("be the only one to drop a day")?;
+            if !alone || !days(connection).await?.contains(&day) {
+                return Ok(Verdict::LeftToAnother);
             }
-            Ok(!waited_for)
+            connection.batch_execute(LOCK_PARENTS).await.during("lock the tables of an expired day")?;
+            if is_waited_for(connection, day, after).await? {
+                return Ok(Verdict::Kept);
+            }
+            connection.batch_execute(&format!("DROP TABLE {tables}")).await.during("drop an expired day")?;
+            Ok(Verdict::Dropped)
         })
         .await
+}
+
+async fn is_waited_for(
+    connection: &mut AsyncPgConnection,
+    day: NaiveDate,
+    after: NaiveDate,
+) -> Result<bool, StoreError> {
+    let query = IsWaitedFor { first: floor(day), after: floor(after) };
+    query.get_result(connection).await.during("look for waiting deliveries")
+}
+
+/// The smallest id of a day.
+fn floor(day: NaiveDate) -> Uuid {
+    let start = day.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+    EventId::floor(u64::try_from(start).unwrap_or(0)).uuid()
 }
 
 #[cfg(test)]

@@ -108,3 +108,130 @@ async fn a_drop_gives_up_behind_a_long_query() {
     reader.batch_execute("COMMIT").await.unwrap();
     assert_eq!(drop_expired(&mut world.connection, DAY).await.unwrap().dropped.len(), 3);
 }
+
+/// Ingest and everybody else have these tables open all the time.
+#[tokio::test]
+async fn days_are_made_while_others_read_and_write() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let other = world.database.connect().await;
+    let publish = "SELECT onering.publish_event('acme', 'a.b', '{}')";
+    other.batch_execute(&format!("BEGIN; {publish}; SELECT count(*) FROM external_delivery_logs")).await.unwrap();
+    assert_eq!(ensure(&mut world.connection, 15).await.unwrap(), 3);
+    other.batch_execute(&format!("{publish}; COMMIT")).await.unwrap();
+}
+
+/// A partition made by hand is what `CREATE TABLE … PARTITION OF` would have made: checks, defaults, indexes, trigger.
+#[tokio::test]
+async fn an_attached_day_is_like_any_other() {
+    let mut world = World::new().await;
+    old_days(&mut world).await;
+    for (what, from) in [
+        ("indexes", "pg_index AS x ON x.indrelid = c.oid"),
+        ("checks", "pg_constraint AS x ON x.conrelid = c.oid"),
+        ("triggers", "pg_trigger AS x ON x.tgrelid = c.oid"),
+    ] {
+        let differing = world
+            .number(&format!(
+                "SELECT count(*) FROM (SELECT p.oid, count(x.*) AS n FROM pg_class AS c JOIN pg_inherits AS i ON i.inhrelid = c.oid \
+                     JOIN pg_class AS p ON p.oid = i.inhparent AND p.relkind = 'p' LEFT JOIN {from} GROUP BY p.oid, c.oid) AS child \
+                 JOIN (SELECT c.oid, count(x.*) AS n FROM pg_class AS c LEFT JOIN {from} WHERE c.relkind = 'p' GROUP BY c.oid) AS parent \
+                     ON parent.oid = child.oid \
+                 WHERE child.n <> parent.n"
+            ))
+            .await;
+        assert_eq!(differing, 0, "{what}");
+    }
+    settle_everything(&mut world).await;
+    assert!(world.refused("UPDATE webhook_deliveries SET last_error = 'x'").await.contains("final"));
+    let plain = "SELECT count(*) FROM pg_class WHERE relname LIKE 'webhook_deliveries_2%' AND relkind = 'r' \
+                 AND reloptions <> '{fillfactor=70}'";
+    assert_eq!(world.number(plain).await, 0);
+}
+
+#[tokio::test]
+async fn a_kept_day_is_not_locked() {
+    let mut world = World::new().await;
+    let old = old_days(&mut world).await;
+    let reader = world.database.connect().await;
+    reader.batch_execute("BEGIN; SELECT count(*) FROM webhook_deliveries").await.unwrap();
+    assert_eq!(drop_expired(&mut world.connection, DAY).await.unwrap().kept, old);
+}
+
+/// Who has a parent and comes to its partitions next never finds one of them locked by a drop that waits for the parent.
+#[tokio::test]
+async fn a_drop_that_waits_has_no_partition_locked() {
+    let mut world = World::new().await;
+    old_days(&mut world).await;
+    settle_everything(&mut world).await;
+    let live = world.database.connect().await;
+    live.batch_execute("BEGIN; LOCK TABLE ONLY webhook_deliveries IN ROW EXCLUSIVE MODE; SET lock_timeout = '1ms'")
+        .await
+        .unwrap();
+    let mut worker = world.another_connection().await;
+    let dropping = tokio::spawn(async move { drop_expired(&mut worker, DAY).await });
+    let seen = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'webhook_deliveries'::regclass";
+    onering_testkit::eventually(Duration::from_secs(20), "the drop waits, or has given up", async || {
+        dropping.is_finished() || world.number(seen).await > 0
+    })
+    .await;
+    live.batch_execute("SELECT count(*) FROM webhook_deliveries; COMMIT").await.unwrap();
+    drop(dropping.await.unwrap());
+}
+
+#[tokio::test]
+async fn of_two_workers_each_day_is_dropped_by_one() {
+    let mut world = World::new().await;
+    let old = old_days(&mut world).await;
+    settle_everything(&mut world).await;
+    let mut other = world.another_connection().await;
+    let (one, two) = tokio::join!(drop_expired(&mut world.connection, DAY), drop_expired(&mut other, DAY));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!([one.kept, two.kept], [vec![], vec![]]);
+    let rest = drop_expired(&mut world.connection, DAY).await.unwrap().dropped;
+    let mut dropped = [one.dropped, two.dropped, rest].concat();
+    dropped.sort_unstable();
+    assert_eq!(dropped, old);
+}
+
+/// Publishers, workers and readers that take the tables in every order, while days come and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_the_victim_of_a_drop() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let mut live = Vec::new();
+    for statements in [
+        "SELECT onering.publish_event('acme', 'a.b', '{}')",
+        "BEGIN; SELECT count(*) FROM webhook_deliveries; SELECT count(*) FROM webhook_events; \
+         SELECT count(*) FROM external_delivery_logs; COMMIT",
+        "BEGIN; SELECT count(*) FROM external_delivery_logs; SELECT count(*) FROM webhook_deliveries; \
+         SELECT count(*) FROM webhook_events; COMMIT",
+        "UPDATE webhook_deliveries SET queued_until = now() WHERE queued_until IS NOT NULL",
+    ] {
+        let (client, stopped) = (world.database.connect().await, stopped.clone());
+        // A little more than by default, so that a busy machine is not taken for a deadlock.
+        client.batch_execute("SET deadlock_timeout = '1500ms'").await.unwrap();
+        live.push(tokio::spawn(async move {
+            let mut rounds = 0_u32;
+            while !*stopped.borrow() {
+                client.batch_execute(statements).await.unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+                rounds += 1;
+            }
+            rounds
+        }));
+    }
+    let today = today(&mut world).await;
+    for age in 10..20 {
+        let day = today - chrono::Days::new(age);
+        world.sql(&format!("SELECT onering.ensure_partitions('{day}', '{day}')")).await;
+        // Behind the readers it may have to give up: that is its part.
+        let _ = drop_expired(&mut world.connection, DAY).await;
+    }
+    stop.send(true).unwrap();
+    for task in live {
+        assert!(task.await.unwrap() > 0);
+    }
+    drop_expired(&mut world.connection, DAY).await.unwrap();
+    assert_eq!(days(&mut world.connection).await.unwrap()[0], today - chrono::Days::new(1));
+}
