@@ -14,7 +14,7 @@ use crate::outside::{Ran, is_installed, node_script, python, run, tests_folder};
 pub struct SignedRequest {
     /// What it is, for messages.
     pub what: String,
-    /// The secret the receiver knows.
+    /// The secret the receiver knows, or the public key.
     pub secret: String,
     /// The headers, by lower-case name.
     pub headers: BTreeMap<String, String>,
@@ -37,6 +37,8 @@ pub enum Verifier {
     GuidePython,
     /// The guide's Node sample.
     GuideNode,
+    /// The guide's Node sample for public keys.
+    GuideNodeV1a,
     /// The guide's Go sample.
     GuideGo,
 }
@@ -100,6 +102,10 @@ impl Verifier {
             Self::Npm => ("node".into(), vec![node_script("standard_webhooks.mjs").into_os_string()]),
             Self::GuideNode => {
                 ("node".into(), vec![node_script("guide.mjs").into_os_string(), sample("sample.mjs", "js verify")])
+            }
+            Self::GuideNodeV1a => {
+                let sample = sample("sample.mjs", "js verify-v1a");
+                ("node".into(), vec![node_script("guide_v1a.mjs").into_os_string(), sample])
             }
             Self::GuideGo => {
                 lay_out_go_module(scratch.path());

@@ -13,6 +13,7 @@ use onering_tests::{SignedRequest, Verifier, outside};
 use serde_json::Value;
 
 const SIGNATURES: &str = include_str!("../../crates/domain/signing/tests/vectors/signatures.json");
+const ED25519: &str = include_str!("../../crates/domain/signing/tests/vectors/ed25519.json");
 const TOKENS: &str = include_str!("../../crates/domain/keys/tests/vectors/tokens.json");
 const COHORTS: &str = include_str!("../../crates/domain/rollout/tests/vectors/cohorts.json");
 
@@ -36,7 +37,7 @@ fn there_are_no_other_vectors() {
             found.extend(vectors.map(|file| file.unwrap().file_name().into_string().unwrap()));
         }
     }
-    assert_eq!(found, ["cohorts.json", "signatures.json", "tokens.json"].map(str::to_owned).into());
+    assert_eq!(found, ["cohorts.json", "ed25519.json", "signatures.json", "tokens.json"].map(str::to_owned).into());
 }
 
 #[test]
@@ -110,5 +111,62 @@ async fn the_command_line_signs_and_verifies_every_case() {
         assert!(tampered.code == 1 && tampered.text.starts_with("refused"), "{}", tampered.text);
         let stale = outside::run(&onering, &verify[..5], scratch.path(), &body).await;
         assert!(stale.code == 1 && stale.text.starts_with("refused"), "{}", stale.text);
+    }
+}
+
+/// A receiver that knows one public key and gets this case's request.
+fn v1a_request(case: &Value, signature: &str, key: &str) -> SignedRequest {
+    let header = |name: &str, value: String| (name.to_owned(), value);
+    SignedRequest {
+        what: format!("{signature} of {} with {key}", text(case, "event_id")),
+        secret: text(case, key).to_owned(),
+        headers: BTreeMap::from([
+            header("webhook-id", text(case, "event_id").to_owned()),
+            header("webhook-timestamp", case["timestamp"].to_string()),
+            header("webhook-signature", text(case, signature).to_owned()),
+        ]),
+        body_base64: text(case, "body_base64").to_owned(),
+        event_id: text(case, "event_id").to_owned(),
+        now: case["timestamp"].as_i64().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn the_guides_sample_for_public_keys_takes_every_signature() {
+    let mut requests = Vec::new();
+    for case in cases(ED25519) {
+        requests.push((v1a_request(&case, "webhook_signature", "public_key"), true));
+        requests.push((v1a_request(&case, "webhook_signature", "previous_public_key"), false));
+        requests.push((v1a_request(&case, "webhook_signature_in_overlap", "public_key"), true));
+        requests.push((v1a_request(&case, "webhook_signature_in_overlap", "previous_public_key"), true));
+    }
+    Verifier::GuideNodeV1a.assert_verdicts(&requests).await;
+}
+
+#[tokio::test]
+async fn the_command_line_signs_and_verifies_with_key_pairs() {
+    let onering = outside::onering_binary();
+    let scratch = scratch_dir("vectors");
+    for case in cases(ED25519) {
+        let body = STANDARD.decode(text(&case, "body_base64")).unwrap();
+        let (id, stamp) = (text(&case, "event_id"), case["timestamp"].to_string());
+        let sign = ["sign", "--secret", text(&case, "secret_key"), "--event-id", id, "--timestamp", &stamp];
+        let signed = outside::run(&onering, sign, scratch.path(), &body).await;
+        let line = format!("webhook-signature: {}", text(&case, "webhook_signature"));
+        assert!(signed.code == 0 && signed.text.lines().any(|found| found == line), "{}", signed.text);
+
+        let headers = [
+            format!("webhook-id: {id}"),
+            format!("webhook-timestamp: {stamp}"),
+            format!("webhook-signature: {}", text(&case, "webhook_signature_in_overlap")),
+        ];
+        for (key, with) in [("public_key", "current"), ("previous_public_key", "previous")] {
+            let mut verify = vec!["verify", "--secret", text(&case, key), "--replay-window", "0"];
+            verify.extend(headers.iter().flat_map(|header| ["--header", header.as_str()]));
+            let genuine = outside::run(&onering, &verify, scratch.path(), &body).await;
+            assert!(genuine.code == 0 && genuine.text.contains(with), "{}", genuine.text);
+            let tampered = outside::run(&onering, &verify, scratch.path(), &[&body[..], b" "].concat()).await;
+            assert!(tampered.code == 1 && tampered.text.starts_with("refused"), "{}", tampered.text);
+        }
     }
 }

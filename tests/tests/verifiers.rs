@@ -158,3 +158,67 @@ async fn outside_verifiers_take_what_the_worker_sends_and_refuse_forgeries() {
     }
     judge_in_rust(&requests);
 }
+
+/// A request without any headers but these.
+fn with_headers(what: &str, request: &SignedRequest, headers: &[(&str, &str)]) -> SignedRequest {
+    let mut changed = SignedRequest { what: what.to_owned(), ..request.clone() };
+    for (name, value) in headers {
+        changed.headers.insert((*name).to_owned(), (*value).to_owned());
+    }
+    changed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_keys_verify_what_the_worker_signs_and_libraries_that_know_none_still_verify_the_rest() {
+    let stack = Stack::start(StackOptions::default()).await;
+    let receiver = Receiver::start().await;
+    let partner = Partner::create(&stack, "acme", json!({})).await;
+    let schemes = json!({ "signature_schemes": ["standard-webhooks", "standard-webhooks-v1a"] });
+    let webhook = partner.subscribe(&receiver.url("/hook"), schemes).await;
+    let public_key = format!("/v1/external/webhooks/{}/public-key", webhook.id);
+    let keys = partner.api.get(&public_key).await.expect(200);
+    let first = keys["keys"][0]["public_key"].as_str().unwrap().to_owned();
+    partner.publish("ring.forged", json!({ "ring_id": "one", "text": "café ☃" })).await;
+    let alone = receiver.wait_for(1).await.remove(0);
+
+    let rotate = format!("/v1/external/webhooks/{}/rotate-secret", webhook.id);
+    let rotated = partner.api.post(&rotate, &json!({ "overlap_seconds": 3600 })).await.expect(200);
+    let second = rotated["public_key"].as_str().unwrap();
+    let listed = partner.api.get(&public_key).await.expect(200);
+    let listed: Vec<&str> =
+        listed["keys"].as_array().unwrap().iter().filter_map(|key| key["public_key"].as_str()).collect();
+    assert_eq!(listed, [second, first.as_str()]);
+    partner.publish("ring.forged", json!({ "ring_id": "one" })).await;
+    let overlap = receiver.wait_for(2).await.remove(1);
+    let signatures: Vec<&str> = overlap.header("webhook-signature").unwrap().split(' ').collect();
+    assert_eq!(signatures.len(), 4, "both secrets and both key pairs: {signatures:?}");
+
+    let genuine = captured("a delivery", &alone, &first);
+    let body = STANDARD.decode(&genuine.body_base64).unwrap();
+    let stranger = onering_signing::KeyPair::from_entropy(Clock::system().entropy32()).public_key().to_string();
+    let stale = (now() - WINDOW - 2).to_string();
+    let requests = vec![
+        (genuine.clone(), true),
+        (captured("an overlap, known by the old key", &overlap, &first), true),
+        (captured("an overlap, known by the new key", &overlap, second), true),
+        (captured("a delivery from before the new key", &alone, second), false),
+        (captured("somebody else's key", &alone, &stranger), false),
+        (with_body("a cut body", &genuine, &body[..body.len() - 1]), false),
+        (with_headers("another stamp", &genuine, &[("webhook-timestamp", &stale)]), false),
+        (with_headers("another event", &genuine, &[("webhook-id", "evt_1")]), false),
+        (with_headers("no signature", &genuine, &[("webhook-signature", "")]), false),
+        (with_headers("garbage", &genuine, &[("webhook-signature", "v1a,é v1a, v2,AA== v1a")]), false),
+        (SignedRequest { what: "replayed later".to_owned(), now: now() + WINDOW + 2, ..genuine.clone() }, false),
+    ];
+    Verifier::GuideNodeV1a.assert_verdicts(&requests).await;
+
+    // The packages know `v1` alone, and pass over what they do not know.
+    let requests = [
+        (captured("a delivery", &alone, &webhook.secret), true),
+        (captured("an overlap", &overlap, &webhook.secret), true),
+        (captured("an overlap", &overlap, rotated["secret"].as_str().unwrap()), true),
+    ];
+    for package in Verifier::PACKAGES {
+        package.assert_verdicts(&requests).await;
+    }
+}

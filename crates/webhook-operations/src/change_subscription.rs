@@ -9,6 +9,7 @@ use onering_webhooks::{
 
 use crate::error::OperationError;
 use crate::masking::{hides_values, refuse_masks};
+use crate::new_keys::need_key_pair;
 use crate::operations::WebhookOperations;
 use crate::scope::Scope;
 use crate::subscription_view::SubscriptionView;
@@ -37,11 +38,16 @@ impl WebhookOperations {
             self.check_target(url).await?;
         }
         let names_headers = change.headers.is_some();
+        let needs_pair = change.signature_schemes.is_some_and(need_key_pair);
+        let mut key_pair = if needs_pair { Some(self.new_key_pair()?) } else { None };
         let action = "subscription.change";
         let change = async |connection: &mut AsyncPgConnection| {
             let changed = update(connection, scope, webhook_id, change).await?;
             if let Some(changed) = changed.as_ref().filter(|_| !names_headers) {
                 refuse_taking_credentials_along(changed)?;
+            }
+            if let Some(pair) = key_pair.take().filter(|_| changed.is_some()) {
+                subscriptions::give_key_pair(connection, webhook_id, pair).await?;
             }
             Ok(changed)
         };

@@ -1,7 +1,6 @@
-use onering_ids::{OwnerId, SecretId, SubscriptionId};
+use onering_ids::{OwnerId, SubscriptionId};
 use onering_problem::{Code, Problem};
-use onering_signing::SigningSecret;
-use onering_store::subscriptions::{self, NewSealedSecret};
+use onering_store::subscriptions;
 use onering_store::{AsyncPgConnection, transaction};
 use onering_webhook_client::GuardError;
 use onering_webhooks::{NewSubscription, Subscription, SubscriptionInput, TargetUrl};
@@ -9,6 +8,7 @@ use onering_webhooks::{NewSubscription, Subscription, SubscriptionInput, TargetU
 use crate::audit_stamp::AuditedChange;
 use crate::error::OperationError;
 use crate::masking::refuse_masks;
+use crate::new_keys::need_key_pair;
 use crate::operations::WebhookOperations;
 use crate::scope::Scope;
 use crate::subscription_view::{NewSecretText, SubscriptionView, SubscriptionWithSecret, audited};
@@ -31,11 +31,12 @@ impl WebhookOperations {
         refuse_masks(input.headers.as_ref())?;
         let new = NewSubscription::parse(input)?;
         self.check_target(&new.settings.url).await?;
-        let (secret, sealed) = self.new_secret()?;
+        let (secret, keys) = self.new_keys(need_key_pair(new.settings.signature_schemes))?;
+        let public_key = keys.key_pair.as_ref().map(|pair| pair.public_key.to_string());
         let webhook_id: SubscriptionId = self.clock().fresh_id();
         let mut connection = self.connection().await?;
         let made = transaction(&mut connection, async |connection| {
-            let made = subscriptions::create(connection, owner, webhook_id, &new, sealed).await?;
+            let made = subscriptions::create(connection, owner, webhook_id, &new, keys).await?;
             self.write_down(connection, scope, "subscription.create", None, Some(&made)).await?;
             Ok::<_, OperationError>(made)
         })
@@ -44,6 +45,7 @@ impl WebhookOperations {
         Ok(SubscriptionWithSecret {
             subscription: SubscriptionView::from(&made),
             secret: NewSecretText::new(secret.expose()),
+            public_key,
             previous_secret_expires_at: None,
         })
     }
@@ -51,14 +53,6 @@ impl WebhookOperations {
     /// Asks the guard. Never within a transaction: names are resolved.
     pub(crate) async fn check_target(&self, url: &TargetUrl) -> Result<(), Problem> {
         self.parts().guard.check_resolves(url.url()).await.map_err(|refused| not_allowed(&refused))
-    }
-
-    /// A secret, and its sealed form for the row.
-    pub(crate) fn new_secret(&self) -> Result<(SigningSecret, NewSealedSecret), OperationError> {
-        let secret = SigningSecret::from_entropy(self.clock().entropy32());
-        let secret_id: SecretId = self.clock().fresh_id();
-        let sealed = self.parts().key_ring.seal(secret_id, secret.expose().as_bytes())?;
-        Ok((secret, NewSealedSecret { secret_id, kid: sealed.kid, sealed: sealed.bytes }))
     }
 
     /// The row of the audit log, when an operator acts.

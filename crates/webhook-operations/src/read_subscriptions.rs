@@ -7,6 +7,7 @@ use onering_webhooks::Subscription;
 
 use crate::error::OperationError;
 use crate::operations::WebhookOperations;
+use crate::rotation_view::RotationView;
 use crate::scope::Scope;
 use crate::subscription_query::SubscriptionQuery;
 use crate::subscription_view::SubscriptionView;
@@ -29,7 +30,7 @@ impl WebhookOperations {
         Ok(page.map(|subscription| SubscriptionView::from(&subscription)))
     }
 
-    /// One subscription, with what waits for it.
+    /// One subscription, with what waits for it and its rotation if one is on.
     ///
     /// # Errors
     /// `NOT_FOUND`, or [`OperationError::Store`].
@@ -40,8 +41,9 @@ impl WebhookOperations {
     ) -> Result<SubscriptionView, OperationError> {
         let mut connection = self.connection().await?;
         let subscription = find(&mut connection, scope, webhook_id).await?;
-        let waiting = waiting_of(&mut connection, webhook_id).await?;
-        Ok(SubscriptionView { waiting: Some(waiting.into()), ..SubscriptionView::from(&subscription) })
+        let waiting = Some(waiting_of(&mut connection, webhook_id).await?.into());
+        let rotation = Some(subscriptions::rotation(&mut connection, webhook_id).await?.map(RotationView::from));
+        Ok(SubscriptionView { waiting, rotation, ..SubscriptionView::from(&subscription) })
     }
 }
 

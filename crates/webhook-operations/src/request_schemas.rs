@@ -34,7 +34,7 @@ pub struct SubscriptionInputSchema {
     /// Events older than this, in seconds, are not sent any more.
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub max_event_age_seconds: Option<i64>,
-    /// Any of `x-webhook`, `standard-webhooks` (these two by default) and `timestamp-body`.
+    /// Any of `x-webhook`, `standard-webhooks` (these two by default), `standard-webhooks-v1a` and `timestamp-body`.
     pub signature_schemes: Option<Vec<String>>,
     /// Whether to retry 4xx answers that otherwise end a delivery.
     pub retry_client_errors: Option<bool>,
@@ -70,7 +70,7 @@ pub struct SubscriptionPatchSchema {
     /// Events older than this are not sent any more. Null: any age.
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub max_event_age_seconds: Option<i64>,
-    /// Any of `x-webhook`, `standard-webhooks` and `timestamp-body`.
+    /// Any of `x-webhook`, `standard-webhooks`, `standard-webhooks-v1a` and `timestamp-body`.
     pub signature_schemes: Option<Vec<String>>,
     /// Whether to retry 4xx answers that otherwise end a delivery.
     pub retry_client_errors: Option<bool>,

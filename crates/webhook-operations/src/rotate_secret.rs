@@ -23,8 +23,8 @@ pub struct RotateSecretInput {
 }
 
 impl WebhookOperations {
-    /// Gives a subscription a new signing secret, and shows it this once. Requests carry the signatures of both secrets until
-    /// the overlap ends.
+    /// Gives a subscription a new signing secret, and shows it this once; and a new key pair, if it has one. Requests carry the
+    /// signatures of both until the overlap ends.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for an overlap out of bounds, `NOT_FOUND`, or [`OperationError::Store`].
@@ -35,16 +35,17 @@ impl WebhookOperations {
         input: &RotateSecretInput,
     ) -> Result<SubscriptionWithSecret, OperationError> {
         let overlap = rotation_overlap(input.overlap_seconds)?;
-        let (secret, sealed) = self.new_secret()?;
-        let secret_id = sealed.secret_id;
+        // Whether there is a key pair to rotate is seen under the row's lock.
+        let (secret, keys) = self.new_keys(true)?;
+        let secret_id = keys.secret.secret_id;
         let mut connection = self.connection().await?;
         let rotated = transaction(&mut connection, async |connection| {
             let rotated = match scope {
                 Scope::Owner(owner) => {
-                    subscriptions::rotate_secret(connection, owner, webhook_id, sealed, overlap).await?
+                    subscriptions::rotate_secret(connection, owner, webhook_id, keys, overlap).await?
                 }
                 Scope::AnyOwner(_) => {
-                    subscriptions::rotate_secret_any_owner(connection, webhook_id, sealed, overlap).await?
+                    subscriptions::rotate_secret_any_owner(connection, webhook_id, keys, overlap).await?
                 }
             };
             let rotated = rotated.ok_or_else(|| OperationError::not_found("subscription"))?;
@@ -66,6 +67,7 @@ impl WebhookOperations {
         Ok(SubscriptionWithSecret {
             subscription: SubscriptionView::from(&rotated.subscription),
             secret: NewSecretText::new(secret.expose()),
+            public_key: rotated.public_key.map(|key| key.to_string()),
             previous_secret_expires_at: Some(rotated.previous_expires_at.map(Timestamp::from)),
         })
     }

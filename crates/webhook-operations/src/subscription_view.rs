@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::masking::{audited_headers, audited_url, shown_headers};
+use crate::rotation_view::RotationView;
 use crate::timestamp::Timestamp;
 
 /// A webhook subscription as answers show it.
@@ -67,6 +68,10 @@ pub struct SubscriptionView {
     /// What waits for it now; only where one subscription is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingView>,
+    /// Only where one subscription is asked for: how far its receiver has come with a new secret; null unless the overlap of
+    /// a rotation is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Option<RotationView>>,
 }
 
 /// Deliveries that are not over.
@@ -96,6 +101,10 @@ pub struct SubscriptionWithSecret {
     /// The secret that signs from now on.
     #[schema(example = "whsec_…")]
     pub secret: NewSecretText,
+    /// With `standard-webhooks-v1a`: the public key that requests are verified with from now on. It can be asked for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "whpk_…")]
+    pub public_key: Option<String>,
     /// After a rotation: until when the previous secret signs as well; null when it does not any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_secret_expires_at: Option<Option<Timestamp>>,
@@ -154,6 +163,7 @@ impl From<&Subscription> for SubscriptionView {
             created_at: subscription.created_at.into(),
             updated_at: subscription.updated_at.into(),
             waiting: None,
+            rotation: None,
         }
     }
 }

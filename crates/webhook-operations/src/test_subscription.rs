@@ -6,8 +6,10 @@ use onering_problem::{Code, Problem};
 use onering_store::deliveries::{self, DeliveryWithAttempts, TEST_EVENT_TYPE, TestDelivery};
 use onering_store::partners::{self, PartnerStatus};
 use onering_store::transaction;
-use onering_webhooks::{EventData, EventType, Subscription, envelope};
+use onering_webhooks::{EventData, EventType, SignWith, Subscription, envelope, test_data};
+use serde::Deserialize;
 use serde_json::{json, value::to_raw_value};
+use utoipa::ToSchema;
 
 use crate::audit_stamp::AuditedChange;
 use crate::delivery_view::AttemptView;
@@ -23,6 +25,17 @@ const GRACE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
+/// How a test is to be signed. May be left out altogether.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = TestSubscription)]
+pub struct TestInput {
+    /// `both`, as any delivery, by default; or `current`: with the current secret alone. While a rotation overlaps, a 2xx
+    /// answer to such a test confirms that the receiver takes the new secret.
+    #[schema(value_type = Option<String>, example = "current")]
+    pub sign_with: Option<SignWith>,
+}
+
 impl WebhookOperations {
     /// Sends a real `webhook.test` event to this subscription alone, through the worker as any other, and waits for its first
     /// attempt: as long as the subscription's timeout and two seconds.
@@ -33,9 +46,11 @@ impl WebhookOperations {
         &self,
         scope: Scope<'_>,
         webhook_id: SubscriptionId,
+        input: TestInput,
     ) -> Result<TestResultView, OperationError> {
         let subscription = self.testable(scope, webhook_id).await?;
-        let (event_id, delivery_id) = self.send_test(scope, webhook_id).await?;
+        let sign_with = input.sign_with.unwrap_or_default();
+        let (event_id, delivery_id) = self.send_test(scope, webhook_id, sign_with).await?;
         let found = self.first_attempt(delivery_id, subscription.settings.timeout + GRACE).await?;
         let delivery = found.delivery;
         Ok(TestResultView {
@@ -70,11 +85,12 @@ impl WebhookOperations {
         &self,
         scope: Scope<'_>,
         webhook_id: SubscriptionId,
+        sign_with: SignWith,
     ) -> Result<(EventId, DeliveryId), OperationError> {
         let event_id: EventId = self.clock().fresh_id();
         let delivery_id = sibling(event_id, self.clock().fresh_id());
         let occurred_at = self.clock().now();
-        let data = to_raw_value(&json!({ "message": "A test from OneRing.", "webhook_id": webhook_id }))?;
+        let data = to_raw_value(&test_data(webhook_id, sign_with))?;
         let data = EventData::new(data).map_err(|wrong| Problem::new(Code::Internal).detail(wrong.to_string()))?;
         let body = envelope(event_id, &EventType::webhook_test(), occurred_at, &data);
         let test = TestDelivery {

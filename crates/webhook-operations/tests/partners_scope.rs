@@ -12,11 +12,12 @@ use onering_problem::{Code, Problem};
 use onering_queue::Queue;
 use onering_rollout::SourceValues;
 use onering_secrets::{KeyRing, Sealed};
+use onering_signing::KeyPair;
 use onering_store::{Pool, PoolConfig, migrate::migrate};
 use onering_testkit::{Template, TestDatabase, TestRedis, eventually, postgres_from, redis};
 use onering_webhook_client::AddressGuard;
 use onering_webhook_operations::{
-    DeliveryQuery, OperationError, Parts, RotateSecretInput, Scope, SubscriptionQuery, WebhookOperations,
+    DeliveryQuery, OperationError, Parts, RotateSecretInput, Scope, SubscriptionQuery, TestInput, WebhookOperations,
 };
 use onering_webhooks::{DisabledBy, SubscriptionInput, SubscriptionPatch, SubscriptionStatus};
 use serde_json::{Value, json};
@@ -111,7 +112,8 @@ async fn for_another_partner_it_is_not_there() {
         code(operations.enable_subscription(stranger, id).await),
         code(operations.pause_subscription(stranger, id).await),
         code(operations.rotate_secret(stranger, id, &rotation).await),
-        code(operations.test_subscription(stranger, id).await),
+        code(operations.test_subscription(stranger, id, TestInput::default()).await),
+        code(operations.public_keys(stranger, id).await),
         code(operations.delete_subscription(stranger, id).await),
         code(operations.get_delivery(stranger, delivery).await),
         code(operations.resend_delivery(stranger, delivery).await),
@@ -130,7 +132,7 @@ async fn an_owner_changes_pauses_and_enables_and_no_row_of_the_operators_log_is_
     let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
     let paused = operations.change_subscription(owner, id, patch(json!({"status": "paused"}))).await.unwrap();
     assert_eq!(paused.status, SubscriptionStatus::Paused);
-    assert_eq!(code(operations.test_subscription(owner, id).await), Code::Conflict);
+    assert_eq!(code(operations.test_subscription(owner, id, TestInput::default()).await), Code::Conflict);
     world.execute(&disable("platform")).await;
     let gone = operations.get_subscription(owner, id).await.unwrap();
     assert_eq!((gone.disabled_by, gone.disabled_reason.as_deref()), (Some(DisabledBy::Platform), Some("noisy")));
@@ -221,6 +223,80 @@ async fn a_secret_is_sealed_for_its_row_and_opens_there_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_comes_with_the_scheme_and_stays() {
+    let world = World::new().await;
+    let (operations, owner) = (&world.operations, Scope::Owner(&world.acme));
+    let made = operations.create_subscription(owner, &world.acme, input()).await.unwrap();
+    let id = made.subscription.id;
+    let refused = problem(operations.public_keys(owner, id).await);
+    assert_eq!((made.public_key, refused.code), (None, Code::Conflict));
+    assert!(refused.recovery.is_some_and(|recovery| recovery.contains("standard-webhooks-v1a")));
+
+    let schemes = |schemes: &[&str]| patch(json!({ "signature_schemes": schemes }));
+    let both = ["standard-webhooks", "standard-webhooks-v1a"];
+    operations.change_subscription(owner, id, schemes(&both)).await.unwrap();
+    let first = operations.public_keys(owner, id).await.unwrap();
+    assert_eq!((first.keys.len(), first.keys[0].current, first.keys[0].expires_at), (1, true, None));
+    assert!(first.keys[0].public_key.starts_with("whpk_"));
+    operations.change_subscription(owner, id, schemes(&["x-webhook"])).await.unwrap();
+    assert_eq!(code(operations.public_keys(owner, id).await), Code::Conflict);
+    operations.change_subscription(owner, id, schemes(&both)).await.unwrap();
+    assert_eq!(
+        operations.public_keys(owner, id).await.unwrap(),
+        first,
+        "the key pair is the same when it is chosen again"
+    );
+
+    let rotation = RotateSecretInput { overlap_seconds: Some(60) };
+    let rotated = operations.rotate_secret(owner, id, &rotation).await.unwrap();
+    let keys = operations.public_keys(owner, id).await.unwrap().keys;
+    assert_eq!(
+        (Some(&keys[0].public_key), &keys[1].public_key),
+        (rotated.public_key.as_ref(), &first.keys[0].public_key)
+    );
+    assert!(keys[0].current && !keys[1].current && keys[1].expires_at.is_some());
+
+    let born: SubscriptionInput = serde_json::from_value(
+        json!({"url": "http://127.0.0.1:9/", "events": ["*"], "signature_schemes": ["standard-webhooks-v1a"]}),
+    )
+    .unwrap();
+    let born = operations.create_subscription(owner, &world.acme, born).await.unwrap();
+    let keys = operations.public_keys(owner, born.subscription.id).await.unwrap().keys;
+    assert_eq!(Some(&keys[0].public_key), born.public_key.as_ref());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_is_sealed_for_its_row() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    let v1a = patch(json!({ "signature_schemes": ["standard-webhooks-v1a"] }));
+    operations.change_subscription(owner, id, v1a).await.unwrap();
+    let public = operations.public_keys(owner, id).await.unwrap().keys.remove(0).public_key;
+    let statement = "SELECT secret_id::text, kid, sealed FROM external_webhook_secrets WHERE kind = 'ed25519'";
+    let row = world.database.connect().await.query_one(statement, &[]).await.unwrap();
+    let sealed = Sealed { kid: row.get(1), bytes: row.get(2) };
+    let secret_id = SecretId::from_uuid(row.get::<_, String>(0).parse().unwrap());
+    let opened = String::from_utf8(world.key_ring.open(secret_id, &sealed).unwrap().to_vec()).unwrap();
+    assert_eq!(opened.parse::<KeyPair>().unwrap().public_key().to_string(), public);
+    assert!(world.key_ring.open(Clock::system().fresh_id(), &sealed).is_err(), "in no other row");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_shows_where_one_subscription_is_asked_for() {
+    let world = World::new().await;
+    let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
+    assert_eq!(operations.get_subscription(owner, id).await.unwrap().rotation, Some(None));
+    let rotation = RotateSecretInput { overlap_seconds: Some(60) };
+    let rotated = operations.rotate_secret(owner, id, &rotation).await.unwrap();
+    let shown = operations.get_subscription(owner, id).await.unwrap().rotation.flatten().unwrap();
+    assert_eq!(Some(Some(shown.previous_expires_at)), rotated.previous_secret_expires_at);
+    let known = (shown.sent_with_both, shown.confirmed_at, shown.still_on_previous);
+    assert_eq!(known, (0, None, None), "nothing is known, and nothing is made up");
+    let listed = operations.list_subscriptions(owner, SubscriptionQuery::default()).await.unwrap();
+    assert_eq!(listed.items[0].rotation, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_subscriptions_waiting_deliveries_are_cancelled_and_cannot_be_resent() {
     let world = World::new().await;
     let (operations, id, owner) = (&world.operations, world.subscribe().await, Scope::Owner(&world.acme));
@@ -236,7 +312,7 @@ async fn a_deleted_subscriptions_waiting_deliveries_are_cancelled_and_cannot_be_
 async fn without_a_worker_a_test_answers_that_nothing_was_attempted_yet() {
     let world = World::new().await;
     let (operations, id) = (&world.operations, world.subscribe().await);
-    let result = operations.test_subscription(Scope::Owner(&world.acme), id).await.unwrap();
+    let result = operations.test_subscription(Scope::Owner(&world.acme), id, TestInput::default()).await.unwrap();
     assert_eq!((result.status, result.delivered, result.attempt), (Status::Pending, false, None));
     assert_eq!(result.event_id.unix_ms(), result.delivery_id.unix_ms(), "one partition holds both");
     assert_eq!(world.queue.deliveries().len().await.unwrap(), 1, "a worker will find it");

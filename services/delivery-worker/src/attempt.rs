@@ -6,9 +6,11 @@ use onering_delivery::{Answer, Attempt, Failure, JudgePolicy, Rules, settle};
 use onering_signing::{SigningInput, header, sign};
 use onering_telemetry::field;
 use onering_webhook_client::Request;
+use onering_webhooks::{SignWith, sign_with};
 
 use crate::context::Context;
 use crate::lane_limit::{Ending, Over};
+use crate::rotation_meter::Shown;
 use crate::settling::Finished;
 use crate::work_item::{OPERATOR_PAUSE, Ready};
 
@@ -23,7 +25,7 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
         { field::ATTEMPT } = work.lease.attempt(),
         "processing delivery"
     );
-    let Some(secrets) = &target.secrets else {
+    let Some(keys) = &target.keys else {
         let due = context.database_clock.now().plus(OPERATOR_PAUSE);
         context.settling.submit(Finished::put_off(item, due));
         return None;
@@ -32,8 +34,13 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     let event_id = work.event_id.to_string();
     let (started_at, started) = (context.clock.now(), context.clock.monotonic());
     let input = SigningInput { event_id: &event_id, unix_s: started_at.timestamp(), body: &item.body };
+    let now = context.database_clock.now();
+    // Only while a rotation overlaps is there a choice, and something to learn.
+    let overlap = keys.overlap(now);
+    let choice = if overlap { sign_with(&work.event_type, &item.body) } else { SignWith::Both };
+    let signers = keys.signers(choice, now);
     let mut headers = target.headers.clone();
-    headers.extend(sign(secrets, target.schemes, &input).into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
+    headers.extend(sign(signers, target.schemes, &input).into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
     headers.push((Cow::Borrowed(header::EVENT), work.event_type.to_string()));
     headers.push((Cow::Borrowed(header::DELIVERY_ID), work.delivery_id.to_string()));
     headers.push((Cow::Borrowed(header::ATTEMPT), work.lease.attempt().to_string()));
@@ -41,6 +48,15 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
 
     let request = Request { url: target.url.clone(), headers, body: item.body.clone(), timeout: target.timeout() };
     let sent = context.client.send(request).await;
+    if overlap {
+        let shown = Shown {
+            signed_with_both: signers.both_sign(target.schemes),
+            accepted: matches!(sent.answer.status_code(), Some(200..=299)),
+            verified_with: sent.verified_with,
+        };
+        context.metrics.rotation_answer(&shown);
+        context.rotations.count(work.webhook_id, keys.secret_id, shown);
+    }
 
     let over = Over { started, ending: ending(&sent.answer) };
     let rules =

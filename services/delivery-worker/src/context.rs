@@ -19,6 +19,7 @@ use crate::database_clock::DatabaseClock;
 use crate::metrics::WorkerMetrics;
 use crate::places::Room;
 use crate::recovery::Recovery;
+use crate::rotation_meter::RotationMeter;
 use crate::settling::Settling;
 use crate::subscription_cache::SubscriptionCache;
 use crate::tally::Tally;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) announcer: Announcer,
     /// Subscriptions by id.
     pub(crate) subscriptions: SubscriptionCache,
+    /// What rotations show.
+    pub(crate) rotations: RotationMeter,
     /// Sends requests.
     pub(crate) client: WebhookClient,
     /// When to try again.

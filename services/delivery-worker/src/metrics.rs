@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use onering_delivery::{Settlement, StatsOutcome, Transition};
+use onering_signing::KeyAge;
 use onering_store::settlement::Settled;
 use onering_telemetry::MetricsError;
 use onering_telemetry::metrics::{Counter, Counters, Gauge, Histogram, Label, Metrics, buckets};
+
+use crate::rotation_meter::Shown;
 
 /// The worker's counters and gauges.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub(crate) struct WorkerMetrics {
     attempt_time: Histogram,
     batch: Histogram,
     late: Counter,
+    rotation_answers: Counters<1>,
     /// Attempts under way.
     pub(crate) in_flight: Gauge,
     /// Lanes with something to do.
@@ -69,6 +73,11 @@ impl WorkerMetrics {
                 "onering_settlement_late_total",
                 "Results that were not written because the delivery had changed hands",
             )?,
+            rotation_answers: metrics.counters(
+                "onering_rotation_answers_total",
+                "2xx answers during rotations that named the secret they verified with",
+                [Label::of("secret", KeyAge::ALL.iter().map(|age| age.as_str()))],
+            )?,
             in_flight: metrics.gauge("onering_delivery_attempts_in_flight", "Attempts under way")?,
             lanes: metrics.gauge("onering_delivery_lanes", "Subscriptions with deliveries in this worker")?,
             stream: metrics.gauge("onering_stream_entries", "Entries in the stream, waiting or taken")?,
@@ -89,6 +98,13 @@ impl WorkerMetrics {
             )?,
             garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
         })
+    }
+
+    /// Counts what an attempt during a rotation's overlap showed.
+    pub(crate) fn rotation_answer(&self, shown: &Shown) {
+        if let Some(age) = shown.named() {
+            self.rotation_answers.with([age.as_str()]).inc();
+        }
     }
 
     /// Counts a batch of results after they were written.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use onering_queue::Announcement;
 use onering_secrets::KeyRing;
-use onering_service_kit::{ServiceContext, ServiceResult};
+use onering_service_kit::{ServiceContext, ServiceResult, error_chain};
 use onering_settings::WorkerSettings;
 use onering_store::listen::Listener;
+use onering_telemetry::field;
 use onering_webhook_client::{AddressGuard, ClientSettings, WebhookClient};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,6 +19,7 @@ use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
 use crate::places::Room;
 use crate::recovery::Recovery;
+use crate::rotation_meter::RotationMeter;
 use crate::settling::{Finished, Settling};
 use crate::subscription_cache::SubscriptionCache;
 use crate::tally::Tally;
@@ -64,6 +66,9 @@ pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) 
             worker.stop(patience).await?;
         }
     }
+    if let Err(error) = context.rotations.write(&context.pool).await {
+        tracing::warn!({ field::ERROR } = error_chain(&error), "what rotations showed last was not written");
+    }
     Ok(())
 }
 
@@ -86,6 +91,7 @@ async fn build(
         stream: service.queue.deliveries(),
         announcer: service.queue.announcer(),
         subscriptions: SubscriptionCache::new(service.pool.clone(), key_ring),
+        rotations: RotationMeter::default(),
         client,
         schedule: webhooks.schedule.clone(),
         lease: webhooks.lease,
@@ -132,6 +138,11 @@ fn help(service: &ServiceContext, context: &Arc<Context>) {
     tasks.periodic("database clock", MEASURE_EVERY, move || {
         let context = Arc::clone(&timed);
         async move { context.database_clock.refresh(&context.pool).await }
+    });
+    let metered = Arc::clone(context);
+    tasks.spawn("rotation meter", move |stop| {
+        let context = Arc::clone(&metered);
+        async move { context.rotations.run(&context.pool, &stop).await }
     });
     // A subscription that changes is forgotten, and it is looked at once whether that releases something.
     let (forgetful, announcements) = (Arc::clone(context), service.announcements.clone());

@@ -13,15 +13,16 @@ use std::time::Duration;
 use moka::sync::Cache;
 use onering_delivery::Standing;
 use onering_ids::{OwnerId, SubscriptionId};
-use onering_secrets::{KeyRing, Sealed};
+use onering_secrets::KeyRing;
 use onering_service_kit::error_chain;
-use onering_signing::{LiveSecrets, Schemes, SigningSecret};
-use onering_store::subscriptions::{DeliveryTarget, SealedSecret, load_for_delivery};
+use onering_signing::Schemes;
+use onering_store::subscriptions::{DeliveryTarget, load_for_delivery};
 use onering_store::{Pool, StoreError};
 use onering_telemetry::field;
 use url::Url;
 
 use crate::lanes::Pace;
+use crate::signing_keys::OpenedKeys;
 
 /// How long a subscription is remembered without hearing of a change.
 const EXPIRY: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ pub(crate) struct Target {
     /// How requests are signed.
     pub(crate) schemes: Schemes,
     /// What signs them; none when no key of the ring opens them, or the subscription was deleted.
-    pub(crate) secrets: Option<LiveSecrets>,
+    pub(crate) keys: Option<OpenedKeys>,
     /// Older events are not sent.
     pub(crate) max_event_age: Option<Duration>,
     /// Whether 4xx answers are tried again.
@@ -154,15 +155,13 @@ impl SubscriptionCache {
     }
 
     fn target(&self, row: DeliveryTarget) -> Target {
+        let keys = OpenedKeys::open(&self.key_ring, &row).unwrap_or_else(|reason| {
+            let webhook_id = row.subscription.webhook_id;
+            tracing::error!({ field::SUBSCRIPTION_ID } = %webhook_id, reason, "the signing secret cannot be opened; deliveries wait");
+            None
+        });
         let subscription = row.subscription;
         let standing = subscription.standing();
-        let secrets = match self.open(&row.secrets) {
-            Ok(secrets) => secrets,
-            Err(reason) => {
-                tracing::error!({ field::SUBSCRIPTION_ID } = %subscription.webhook_id, reason, "the signing secret cannot be opened; deliveries wait");
-                None
-            }
-        };
         let settings = subscription.settings;
         Target {
             owner_id: subscription.owner_id,
@@ -176,7 +175,7 @@ impl SubscriptionCache {
                 .map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned()))
                 .collect(),
             schemes: settings.signature_schemes,
-            secrets,
+            keys,
             max_event_age: settings.max_event_age,
             retry_client_errors: settings.retry_client_errors,
             timeout: settings.timeout,
@@ -185,25 +184,5 @@ impl SubscriptionCache {
                 per_second: settings.rate_limit_per_second.and_then(NonZeroU32::new),
             },
         }
-    }
-
-    /// Opens the live secrets: the current one, and the previous one while a rotation overlaps.
-    fn open(&self, sealed: &[SealedSecret]) -> Result<Option<LiveSecrets>, &'static str> {
-        let mut opened = sealed.iter().map(|secret| self.open_one(secret));
-        let Some(current) = opened.next() else { return Ok(None) };
-        let previous = opened.next().transpose()?;
-        Ok(Some(LiveSecrets { current: current?, previous }))
-    }
-
-    fn open_one(&self, sealed: &SealedSecret) -> Result<SigningSecret, &'static str> {
-        let secret = &sealed.secret;
-        let bytes = self
-            .key_ring
-            .open(secret.secret_id, &Sealed { kid: secret.kid.clone(), bytes: secret.sealed.clone() })
-            .map_err(|_| "no key of ONERING_SECRETS_KEYS opens it")?;
-        std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or("what was sealed is not a signing secret")
     }
 }

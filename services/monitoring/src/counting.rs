@@ -3,9 +3,12 @@
 use chrono::{DateTime, Utc};
 use onering_delivery::StatsOutcome;
 use onering_keys::Tier;
-use onering_metrics_model::{ExternalCounts, Histogram, TierMetrics, WebhookCounts, WebhookHealth, mean_retries, rate};
+use onering_metrics_model::{
+    ExternalCounts, Histogram, RotationProgress, TierMetrics, WebhookCounts, WebhookHealth, mean_retries, rate,
+};
 use onering_problem::Code;
 use onering_store::monitoring_reads::{BucketCount, KeyCount, OutcomeTotal, RequestTotal, SubscriptionHealth, Waiting};
+use onering_webhooks::Rotation;
 
 /// The tier of answers to callers who were not recognised.
 const NO_TIER: &str = "none";
@@ -88,7 +91,11 @@ pub(crate) fn webhook_counts(
 }
 
 /// One subscription's figures.
-pub(crate) fn webhook_health(health: SubscriptionHealth, now: DateTime<Utc>) -> WebhookHealth {
+pub(crate) fn webhook_health(
+    health: SubscriptionHealth,
+    rotation: Option<Rotation>,
+    now: DateTime<Utc>,
+) -> WebhookHealth {
     let ended = Ended::of(&health.outcomes);
     let deliveries = ended.delivered + ended.dead + ended.replay_expired;
     WebhookHealth {
@@ -107,6 +114,21 @@ pub(crate) fn webhook_health(health: SubscriptionHealth, now: DateTime<Utc>) -> 
         held: health.waiting.held_total(),
         success_rate: rate(ended.delivered, deliveries),
         avg_retry_count: mean_retries(ended.final_attempts, deliveries),
+        rotation: rotation.map(rotation_progress),
+    }
+}
+
+fn rotation_progress(rotation: Rotation) -> RotationProgress {
+    RotationProgress {
+        started_at: rotation.started_at,
+        previous_expires_at: rotation.previous_expires_at,
+        sent_with_both: rotation.sent_with_both,
+        verified_with_current: rotation.verified_with_current,
+        verified_with_previous: rotation.verified_with_previous,
+        last_verified_with_current_at: rotation.last_verified_with_current_at,
+        last_verified_with_previous_at: rotation.last_verified_with_previous_at,
+        confirmed_at: rotation.confirmed_at,
+        still_on_previous: rotation.still_on_previous(),
     }
 }
 

@@ -41,6 +41,7 @@ async fn every_answer_is_what_the_document_says() {
         stack.results(stack.now(), webhook, outcome, 1, 2).await;
     }
     stack.latency(stack.now(), 42, 1).await;
+    stack.rotation(webhook).await;
     stack
         .execute("UPDATE external_webhooks SET failing_since = now(), status = 'disabled', disabled_by = 'operator', disabled_reason = 'x', disabled_at = now()")
         .await;

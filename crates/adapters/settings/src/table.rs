@@ -188,7 +188,8 @@ variables! {
         BASE_URL = "ONERING_BASE_URL", HttpUrl, Unset, &[Cli];
         /// The admin key that the `onering` command calls with; not set, that of the stack in its folder.
         ADMIN_KEY = "ONERING_ADMIN_KEY", Secret("admin key (`oak_…`)"), Unset, &[Cli];
-        /// The subscription's secret, for `onering sink`, `sign` and `verify`.
+        /// The subscription's secret, for `onering sink`, `sign` and `verify`; `sink` and `verify` take public keys (`whpk_…`) as well,
+        /// and several with commas between.
         WEBHOOK_SECRET = "ONERING_WEBHOOK_SECRET", Secret("signing secret (`whsec_…`)"), Unset, &[Cli];
         /// Where the front door of `onering up` listens on 127.0.0.1.
         FRONT_DOOR_PORT = "ONERING_FRONT_DOOR_PORT",

@@ -137,6 +137,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    external_webhook_rotations (webhook_id) {
+        webhook_id -> Uuid,
+        secret_id -> Uuid,
+        started_at -> Timestamptz,
+        previous_expires_at -> Timestamptz,
+        sent_with_both -> BigInt,
+        verified_with_current -> BigInt,
+        verified_with_previous -> BigInt,
+        last_verified_with_current_at -> Nullable<Timestamptz>,
+        last_verified_with_previous_at -> Nullable<Timestamptz>,
+        confirmed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     external_webhook_secrets (secret_id) {
         secret_id -> Uuid,
         webhook_id -> Uuid,
@@ -144,6 +159,8 @@ diesel::table! {
         kid -> Text,
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        kind -> Text,
+        public_key -> Nullable<Binary>,
     }
 }
 
@@ -286,6 +303,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     external_api_keys,
     external_api_usage,
     external_delivery_logs,
+    external_webhook_rotations,
     external_webhook_secrets,
     external_webhooks,
     flag_overrides,

@@ -1,4 +1,4 @@
-//! Webhook subscriptions and their sealed secrets.
+//! Webhook subscriptions and their sealed secrets and key pairs.
 //!
 //! What a partner does goes through the functions that take its `OwnerId` first: another partner's subscription is not
 //! there for them. The `…_any_owner` functions are for operators. Workers use [`load_for_delivery`] alone.
@@ -11,6 +11,7 @@ mod change;
 mod create;
 mod load_for_delivery;
 mod read;
+mod rotation;
 mod row;
 mod secrets;
 
@@ -20,7 +21,11 @@ pub use change::{
 pub use create::create;
 pub use load_for_delivery::{DeliveryTarget, LoadedTarget, load_for_delivery};
 pub use read::{SubscriptionFilter, get, get_any_owner, list, list_any_owner};
-pub use secrets::{NewSealedSecret, SealedSecret, SecretRotated, rotate_secret, rotate_secret_any_owner};
+pub use rotation::{RotationCount, count_rotations, rotation};
+pub use secrets::{
+    LivePublicKey, NewSealedKeyPair, NewSealedKeys, NewSealedSecret, SealedSecret, SecretRotated, give_key_pair,
+    public_keys, rotate_secret, rotate_secret_any_owner,
+};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use onering_clock::Clock;
 use onering_delivery::{Answer, Failure};
+use onering_signing::KeyAge;
 use reqwest::redirect::Policy;
 
 use crate::guard::AddressGuard;
@@ -54,6 +55,8 @@ pub enum ClientError {
 pub struct Sent {
     /// The receiver's answer, or why there was none.
     pub answer: Answer,
+    /// Which of the subscription's secrets the receiver says it verified with (`X-Webhook-Verified-With`).
+    pub verified_with: Option<KeyAge>,
     /// From the beginning to the answer's end as far as it was read.
     pub took: Duration,
 }
@@ -108,28 +111,32 @@ impl WebhookClient {
     /// Dropping the future gives the attempt up and closes its connection.
     pub async fn send(&self, request: Request) -> Sent {
         let start = self.clock.monotonic();
-        let answer = self.attempt(request).await;
-        Sent { answer, took: self.clock.monotonic().saturating_duration_since(start) }
+        let (answer, verified_with) = self.attempt(request).await;
+        Sent { answer, verified_with, took: self.clock.monotonic().saturating_duration_since(start) }
     }
 
-    async fn attempt(&self, request: Request) -> Answer {
+    async fn attempt(&self, request: Request) -> (Answer, Option<KeyAge>) {
         // The resolver's hook is not asked about literal addresses, so this is not only a matter of being early.
         if let Err(error) = self.guard.check_url(&request.url) {
-            return failure::of_guard(&error);
+            return (failure::of_guard(&error), None);
         }
         let headers = match request.header_map(&self.user_agent) {
             Ok(headers) => headers,
-            Err(detail) => return Answer::failed(Failure::InvalidRequest, detail),
+            Err(detail) => return (Answer::failed(Failure::InvalidRequest, detail), None),
         };
         let start = self.clock.monotonic();
         let exchange = self.http.post(request.url).headers(headers).body(request.body).send();
         match tokio::time::timeout(request.timeout, exchange).await {
-            Err(_) => Answer::failed(Failure::Timeout, format!("no answer within {} s", request.timeout.as_secs_f32())),
-            Ok(Err(error)) => failure::of_client(error),
+            Err(_) => {
+                let detail = format!("no answer within {} s", request.timeout.as_secs_f32());
+                (Answer::failed(Failure::Timeout, detail), None)
+            }
+            Ok(Err(error)) => (failure::of_client(error), None),
             Ok(Ok(response)) => {
                 let spent = self.clock.monotonic().saturating_duration_since(start);
                 let left = request.timeout.saturating_sub(spent);
-                response::read_answer(response, left, self.clock.now()).await
+                let verified_with = response::verified_with(response.headers());
+                (response::read_answer(response, left, self.clock.now()).await, verified_with)
             }
         }
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use onering_delivery::{Answer, Snippet, retry_after};
+use onering_signing::KeyAge;
 use tokio::time::error::Elapsed;
 
 /// How much of a body is read: more than is kept, so that the connections of most receivers can be used again.
@@ -22,6 +23,13 @@ pub(crate) async fn read_answer(response: reqwest::Response, body_limit: Duratio
     let replay_expired = says_replay_expired(response.headers());
     let snippet = read_beginning(response, body_limit.min(BODY_PATIENCE)).await;
     Answer::Status { code, retry_after, replay_expired, snippet }
+}
+
+/// Which secret the receiver says it verified with; contradictory or unknown words say nothing.
+pub(crate) fn verified_with(headers: &HeaderMap) -> Option<KeyAge> {
+    let mut words = headers.get_all("x-webhook-verified-with").iter();
+    let word = words.next().filter(|_| words.next().is_none())?;
+    KeyAge::of_word(word.to_str().ok()?.trim_ascii())
 }
 
 /// The first `Retry-After` that is understood; saturated and capped by the domain.
@@ -86,5 +94,22 @@ mod tests {
         assert!(says_replay_expired(&headers(&[("x-webhook-error", b" REPLAY_EXPIRED ")])));
         assert!(!says_replay_expired(&headers(&[("x-webhook-error", b"NOT_REPLAY_EXPIRED")])));
         assert!(!says_replay_expired(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn the_secret_is_named_by_one_known_word_or_not_at_all() {
+        let named = |values: &[&'static [u8]]| {
+            verified_with(&headers(&values.iter().map(|value| ("x-webhook-verified-with", *value)).collect::<Vec<_>>()))
+        };
+        assert_eq!(named(&[b"current"]), Some(KeyAge::Current));
+        assert_eq!(named(&[b"previous "]), Some(KeyAge::Previous));
+        assert_eq!(named(&[]), None);
+        for unknown in [&b""[..], b"Current", b"both", b"\xff", b"current, previous"] {
+            assert_eq!(named(&[unknown]), None);
+        }
+        // A map made of pairs keeps the last; a real answer may bring two.
+        let mut twice = headers(&[("x-webhook-verified-with", b"current")]);
+        twice.append("x-webhook-verified-with", HeaderValue::from_static("previous"));
+        assert_eq!(verified_with(&twice), None);
     }
 }

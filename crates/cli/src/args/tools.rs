@@ -9,7 +9,7 @@ pub(crate) struct Sink {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8099)]
     pub(crate) port: u16,
-    /// The subscription's secret (whsec_…), which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better.
+    /// The subscription's secret (whsec_…) or public key (whpk_…), or several with commas between, which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better.
     /// Without either, arrivals are taken and recorded as unverified
     #[arg(long)]
     pub(crate) secret: Option<String>,
@@ -39,7 +39,7 @@ impl Sink {
 
 #[derive(Args)]
 pub(crate) struct Sign {
-    /// The subscription's secret (whsec_…), which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better
+    /// The subscription's secret (whsec_…) or a key pair (whsk_…), which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better
     #[arg(long)]
     pub(crate) secret: Option<String>,
     /// The event's id (evt_…)
@@ -55,7 +55,7 @@ pub(crate) struct Sign {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// The subscription's secret (whsec_…), which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better
+    /// The subscription's secret (whsec_…) or public key (whpk_…), or several with commas between, which other users of this machine can see here: ONERING_WEBHOOK_SECRET is better
     #[arg(long)]
     pub(crate) secret: Option<String>,
     /// A received header, `Name: value`; give all signature headers

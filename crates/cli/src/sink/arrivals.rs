@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use onering_signing::{Freshness, SigningSecret, Verifier, VerifyError, header};
-use serde::Serialize;
+use onering_signing::{Freshness, KeyAge, ReceiverKey, Verifier, VerifyError, header};
+use serde::{Serialize, Serializer};
 
-use crate::signatures::schemes_in;
+use crate::signatures::schemes_to_judge;
 
 /// Arrivals kept for listing; older ones are forgotten, their ids are not.
 const KEPT: usize = 100_000;
@@ -21,6 +21,9 @@ pub(crate) struct Arrival {
     pub(crate) attempt: Option<u32>,
     /// True when signature and stamp were checked and are right.
     pub(crate) verified: bool,
+    /// Which of the sender's secrets it was verified with; the previous one, if any signature was.
+    #[serde(serialize_with = "word")]
+    pub(crate) verified_with: Option<KeyAge>,
     /// What it was answered with.
     pub(crate) status: u16,
     pub(crate) received_at: DateTime<Utc>,
@@ -28,6 +31,10 @@ pub(crate) struct Arrival {
     pub(crate) headers: BTreeMap<String, String>,
     /// As it arrived; lossy where it was not UTF-8.
     pub(crate) body: String,
+}
+
+fn word<S: Serializer>(age: &Option<KeyAge>, serializer: S) -> Result<S::Ok, S::Error> {
+    age.map(KeyAge::as_str).serialize(serializer)
 }
 
 /// What the sink answers.
@@ -85,14 +92,11 @@ pub(crate) struct Arrivals {
 
 impl Arrivals {
     /// A receiver; `fail` is answered to the first `times` genuine requests, to all of them without a number.
-    pub(crate) fn new(
-        secret: Option<SigningSecret>,
-        replay_window: Duration,
-        fail: Option<u16>,
-        times: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(keys: Vec<ReceiverKey>, replay_window: Duration, fail: Option<u16>, times: Option<u64>) -> Self {
+        let has_keys = !keys.is_empty();
+        let verifier = Verifier::knowing(keys).fresh(Freshness::within(replay_window));
         Self {
-            verifier: secret.map(|secret| Verifier::new(secret).fresh(Freshness::within(replay_window))),
+            verifier: has_keys.then_some(verifier),
             fail,
             failures_left: times,
             taken: HashSet::new(),
@@ -105,11 +109,11 @@ impl Arrivals {
         let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);
         let event_id = find(header::EVENT_ID).or_else(|| find(header::STANDARD_ID)).map(str::to_owned);
         let genuine = self.judge(find, body, now);
-        let verified = self.verifier.is_some() && genuine.is_ok();
+        let verified_with = genuine.ok().flatten();
         let reply = match (genuine, &event_id) {
             (Err(refusal), _) => refusal,
-            (Ok(()), None) => Reply::MissingHeaders,
-            (Ok(()), Some(event_id)) => match self.scripted_failure() {
+            (Ok(_), None) => Reply::MissingHeaders,
+            (Ok(_), Some(event_id)) => match self.scripted_failure() {
                 Some(status) => Reply::Scripted(status),
                 None if self.taken.insert(event_id.clone()) => Reply::Received,
                 None => Reply::Duplicate,
@@ -120,7 +124,8 @@ impl Arrivals {
             delivery_id: find(header::DELIVERY_ID).map(str::to_owned),
             attempt: find(header::ATTEMPT).and_then(|attempt| attempt.parse().ok()),
             event_id,
-            verified,
+            verified: verified_with.is_some(),
+            verified_with,
             status: reply.status(),
             received_at: now,
             body: String::from_utf8_lossy(body).into_owned(),
@@ -144,25 +149,25 @@ impl Arrivals {
         self.taken.clear();
     }
 
-    /// Checks every signature that is there, for a receiver may go by any of them; without a secret everything passes,
-    /// unverified.
+    /// Checks every signature that is there and that the keys are for, since a receiver may go by any of them; without keys
+    /// everything passes, unverified.
     fn judge<'h>(
         &self,
         find: impl Fn(&'static str) -> Option<&'h str> + Copy,
         body: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<(), Reply> {
-        let Some(verifier) = &self.verifier else { return Ok(()) };
-        let schemes = schemes_in(find);
-        if schemes.is_empty() {
-            return Err(Reply::MissingHeaders);
-        }
-        schemes.into_iter().try_for_each(|scheme| match verifier.verify(scheme, find, body, now.timestamp()) {
-            Ok(_) => Ok(()),
+    ) -> Result<Option<KeyAge>, Reply> {
+        let Some(verifier) = &self.verifier else { return Ok(None) };
+        let judge = |scheme| match verifier.verify(scheme, find, body, now.timestamp()) {
+            Ok(verified) => Ok(verified.with),
             Err(VerifyError::Missing { .. }) => Err(Reply::MissingHeaders),
             Err(error) if error.is_stale() => Err(Reply::Stale),
             Err(_) => Err(Reply::BadSignature),
-        })
+        };
+        let ages: Vec<KeyAge> =
+            schemes_to_judge(verifier, find).into_iter().map(judge).collect::<Result<_, Reply>>()?;
+        // Where one scheme's key was replaced and another's was not, the receiver is not done yet.
+        ages.into_iter().max().map(Some).ok_or(Reply::MissingHeaders)
     }
 
     fn scripted_failure(&mut self) -> Option<u16> {
@@ -180,7 +185,7 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
-    use onering_signing::{LiveSecrets, Schemes, SigningInput, sign};
+    use onering_signing::{KeyPair, LiveSecrets, Scheme, Schemes, SigningInput, SigningKeys, SigningSecret, sign};
 
     use super::*;
 
@@ -203,7 +208,7 @@ mod tests {
     }
 
     fn sink(fail: Option<u16>, times: Option<u64>) -> Arrivals {
-        Arrivals::new(Some(SigningSecret::from_entropy([7; 32])), Duration::from_secs(300), fail, times)
+        Arrivals::new(vec![SigningSecret::from_entropy([7; 32]).into()], Duration::from_secs(300), fail, times)
     }
 
     #[test]
@@ -248,6 +253,45 @@ mod tests {
         }
     }
 
+    fn keys(seed: u8) -> SigningKeys {
+        let key_pair = Some(KeyPair::from_entropy([seed; 32]));
+        SigningKeys { secret: SigningSecret::from_entropy([seed; 32]), key_pair }
+    }
+
+    fn in_overlap(schemes: impl IntoIterator<Item = Scheme>) -> BTreeMap<String, String> {
+        let secrets = LiveSecrets { current: keys(8), previous: Some(keys(7)) };
+        let input = SigningInput { event_id: "evt_1", unix_s: now().timestamp(), body: BODY };
+        let signed = sign(&secrets, Schemes::new(schemes).unwrap(), &input);
+        signed.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
+    }
+
+    #[test]
+    fn which_secret_fits_is_said() {
+        let public = |seed| ReceiverKey::from(keys(seed).key_pair.unwrap().public_key());
+        let secret = |seed| ReceiverKey::from(keys(seed).secret);
+        for (known, expected) in [
+            (vec![secret(7)], Some(KeyAge::Previous)),
+            (vec![secret(8)], Some(KeyAge::Current)),
+            (vec![secret(7), secret(8)], Some(KeyAge::Current)),
+            (vec![public(7)], Some(KeyAge::Previous)),
+            (vec![public(8), secret(8)], Some(KeyAge::Current)),
+            (vec![public(7), secret(8)], Some(KeyAge::Previous)),
+            (vec![secret(9)], None),
+            (vec![secret(8), public(9)], None),
+        ] {
+            let mut sink = Arrivals::new(known, Duration::from_secs(300), None, None);
+            sink.receive(in_overlap(Scheme::ALL), BODY, now());
+            assert_eq!(sink.list()[0].verified_with, expected, "{sink:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_other_kind_leaves_nothing_to_verify() {
+        let mut sink = sink(None, None);
+        let reply = sink.receive(in_overlap([Scheme::StandardWebhooksV1a]), BODY, now());
+        assert_eq!(reply, Reply::MissingHeaders);
+    }
+
     #[test]
     fn failures_are_scripted() {
         let mut sink = sink(Some(503), Some(2));
@@ -258,7 +302,7 @@ mod tests {
 
     #[test]
     fn without_a_secret_nothing_counts_as_verified() {
-        let mut sink = Arrivals::new(None, Duration::from_secs(300), None, None);
+        let mut sink = Arrivals::new(Vec::new(), Duration::from_secs(300), None, None);
         assert_eq!(sink.receive(signed("evt_1", 0), BODY, now()), Reply::Received);
         assert!(!sink.list()[0].verified);
     }

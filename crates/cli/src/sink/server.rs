@@ -7,12 +7,13 @@ use std::time::Duration;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use onering_clock::Clock;
-use onering_signing::header;
+use onering_signing::{KeyAge, header};
 use serde_json::json;
 
 use super::arrivals::{Arrivals, Reply};
 use crate::args::Sink;
 use crate::output;
+use crate::signatures::receiver_keys;
 
 /// A request body may be this long; the platform's own cap is 256 KiB.
 const BODY_CAP: usize = 16 * 1024 * 1024;
@@ -43,15 +44,10 @@ pub(crate) struct RunningSink {
 impl RunningSink {
     /// Starts listening on 127.0.0.1.
     pub(crate) fn start(options: &Sink) -> anyhow::Result<Self> {
-        let secret = options
-            .secret
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .context("--secret (or ONERING_WEBHOOK_SECRET) is not a signing secret")?;
+        let keys = options.secret.as_deref().map(receiver_keys).transpose()?.unwrap_or_default();
         let window = Duration::from_secs(options.replay_window.unwrap_or(REPLAY_WINDOW).into());
         let state = web::Data::from(Arc::new(State {
-            arrivals: Mutex::new(Arrivals::new(secret, window, options.fail, options.times)),
+            arrivals: Mutex::new(Arrivals::new(keys, window, options.fail, options.times)),
             delay: Duration::from_millis(options.delay),
             quiet: options.quiet,
             clock: Clock::system(),
@@ -113,13 +109,17 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let described = describe(&headers);
-    let (reply, verified) = {
+    let (reply, with) = {
         let mut arrivals = state.arrivals();
         let reply = arrivals.receive(headers, &body, state.clock.now());
-        (reply, arrivals.list().last().is_some_and(|arrival| arrival.verified))
+        (reply, arrivals.list().last().and_then(|arrival| arrival.verified_with))
     };
     if !state.quiet {
-        let verdict = if verified { "  verified" } else { "" };
+        let verdict = match with {
+            Some(KeyAge::Current) => "  verified",
+            Some(KeyAge::Previous) => "  verified with the previous secret",
+            None => "",
+        };
         output::line(&format!("{described}  {} {}{verdict}", reply.status(), reply.text()));
     }
     let mut response = HttpResponse::build(
@@ -128,6 +128,9 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
     );
     if reply == Reply::Stale {
         response.insert_header((header::ERROR, "REPLAY_EXPIRED"));
+    }
+    if let Some(age) = with {
+        response.insert_header((header::VERIFIED_WITH, age.as_str()));
     }
     response.json(json!({ "status": reply.text() }))
 }

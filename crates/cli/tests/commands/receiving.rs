@@ -80,6 +80,7 @@ async fn each_arrival_gets_the_answer_it_deserves() {
         .iter()
         .map(|arrival| (arrival["status"].as_i64().unwrap(), arrival["verified"].as_bool().unwrap()))
         .collect();
+    assert_eq!(list["deliveries"][3]["verified_with"], "current");
     assert_eq!(told, [(400, false), (401, false), (409, false), (200, true), (200, true)]);
     assert_eq!(sink.json(Method::GET, "/").await["verified"], 2);
     assert!(sink.process.logs().contains("evt_1"), "arrivals are printed");

@@ -43,6 +43,27 @@ fn what_is_signed_verifies_in_every_scheme() {
     }
 }
 
+const KEY_PAIR: &str = "whsk_mK6ezcUx4BZQwzyMB9DPgff/gYdlnPq6qWqb2RWm1NKD6MHflu72DvC+X2X4/wKSVBdgwSbZhkjTFLl97oyLXg==";
+const PUBLIC_KEY: &str = "whpk_g+jB35bu9g7wvl9l+P8CklQXYMEm2YZI0xS5fe6Mi14=";
+
+#[test]
+fn a_key_pair_signs_and_its_public_half_verifies() {
+    let signed = headers(KEY_PAIR, "standard-webhooks-v1a", "evt_1", None, BODY);
+    assert!(signed.iter().any(|line| line.starts_with("webhook-signature: v1a,")), "{signed:?}");
+    let ran = verify(PUBLIC_KEY, &signed, BODY, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.starts_with("genuine (standard-webhooks-v1a)"), "{ran:?}");
+    let altered = verify(PUBLIC_KEY, &signed, b"another body", &[]);
+    assert!(altered.code == Some(1) && altered.out.contains("does not fit"), "{altered:?}");
+    let of_the_other_kind = verify(SECRET, &signed, BODY, &[]);
+    assert_eq!(of_the_other_kind.code, Some(1), "{of_the_other_kind:?}");
+
+    let mut both = headers(SECRET, "x-webhook", "evt_1", None, BODY);
+    both.extend(signed);
+    let ran = verify(&format!("{SECRET},{PUBLIC_KEY}"), &both, BODY, &[]);
+    assert!(ran.code == Some(0) && ran.out.matches("genuine").count() == 2, "{ran:?}");
+}
+
 #[test]
 fn all_signatures_of_a_request_must_be_right() {
     let mut both = headers(SECRET, "x-webhook", "evt_1", None, BODY);

@@ -20,6 +20,8 @@ mod webhooks;
 pub use alerts::{Alert, AlertKind, AlertsReport, Readings, evaluate};
 pub use external::{CanaryMetrics, ExternalAlerts, ExternalCounts, ExternalMetrics, TierMetrics};
 pub use histogram::{Histogram, Precision};
-pub use lists::{ApiKeyMetrics, ApiKeysReport, LedgerReport, RecentDeliveries, RecentDelivery, WebhookHealth};
+pub use lists::{
+    ApiKeyMetrics, ApiKeysReport, LedgerReport, RecentDeliveries, RecentDelivery, RotationProgress, WebhookHealth,
+};
 pub use thresholds::Thresholds;
 pub use webhooks::{WebhookAlerts, WebhookCounts, WebhookMetrics, mean_retries, rate};

@@ -116,6 +116,31 @@ pub struct WebhookHealth {
     pub success_rate: Option<f64>,
     /// Mean attempts beyond the first, over the deliveries that ended; null when none did.
     pub avg_retry_count: Option<f64>,
+    /// How far its receiver has come with a new secret; null unless the overlap of a rotation is on.
+    pub rotation: Option<RotationProgress>,
+}
+
+/// Which of two secrets a receiver is known to use while both sign. One that never says shows as zeros and nulls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationProgress {
+    /// When the secret was rotated.
+    pub started_at: DateTime<Utc>,
+    /// Until when the previous secret signs as well.
+    pub previous_expires_at: DateTime<Utc>,
+    /// Requests signed with both secrets so far.
+    pub sent_with_both: u64,
+    /// 2xx answers that named the current secret.
+    pub verified_with_current: u64,
+    /// 2xx answers that named the previous one.
+    pub verified_with_previous: u64,
+    /// When an answer last named the current secret; null: none has.
+    pub last_verified_with_current_at: Option<DateTime<Utc>>,
+    /// When an answer last named the previous one; null: none has.
+    pub last_verified_with_previous_at: Option<DateTime<Utc>>,
+    /// When the receiver first showed that it takes the current secret; null: it has not.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// Whether the receiver still verifies with the previous secret, by its last word; null: nothing is known.
+    pub still_on_previous: Option<bool>,
 }
 
 /// The answer of `/audit`: the loss ledger.

@@ -14,6 +14,8 @@ pub const EVENT: &str = "X-Webhook-Event";
 pub const DELIVERY_ID: &str = "X-Webhook-Delivery-ID";
 /// The number of the attempt, from 1.
 pub const ATTEMPT: &str = "X-Webhook-Attempt";
+/// What a receiver may say about a request it takes: which of the sender's keys its own is, `current` or `previous`.
+pub const VERIFIED_WITH: &str = "X-Webhook-Verified-With";
 /// What a receiver says about a request it refuses: `REPLAY_EXPIRED`.
 pub const ERROR: &str = "X-Webhook-Error";
 /// Standard Webhooks 1.0: the event's id.

@@ -12,18 +12,20 @@ pub enum Scheme {
     XWebhook,
     /// Standard Webhooks 1.0.
     StandardWebhooks,
+    /// Standard Webhooks 1.0 with ed25519: receivers know a public key and can sign nothing themselves.
+    StandardWebhooksV1a,
     /// Bare hex over stamp and body.
     TimestampBody,
 }
 
 /// The text names no scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a known signature scheme: use x-webhook, standard-webhooks or timestamp-body")]
+#[error("not a known signature scheme: use x-webhook, standard-webhooks, standard-webhooks-v1a or timestamp-body")]
 pub struct UnknownScheme;
 
 impl Scheme {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::XWebhook, Self::StandardWebhooks, Self::TimestampBody];
+    pub const ALL: [Self; 4] = [Self::XWebhook, Self::StandardWebhooks, Self::StandardWebhooksV1a, Self::TimestampBody];
 
     /// The word in rows and JSON.
     #[must_use]
@@ -31,20 +33,30 @@ impl Scheme {
         match self {
             Self::XWebhook => "x-webhook",
             Self::StandardWebhooks => "standard-webhooks",
+            Self::StandardWebhooksV1a => "standard-webhooks-v1a",
             Self::TimestampBody => "timestamp-body",
         }
     }
 
-    /// The scheme a received request is signed with, judged by its headers alone; where it carries several, the one that
+    /// The schemes a received request is signed with, judged by its headers alone. Of those that are ours the one that
     /// signs the event's id.
     #[must_use]
-    pub fn detect<'h>(find: impl Fn(&'static str) -> Option<&'h str>) -> Option<Self> {
-        match find(header::SIGNATURE) {
+    pub fn carried<'h>(find: impl Fn(&'static str) -> Option<&'h str>) -> Vec<Self> {
+        let own = match find(header::SIGNATURE) {
             Some(value) if value.contains('=') => Some(Self::XWebhook),
-            _ if find(header::STANDARD_SIGNATURE).is_some() => Some(Self::StandardWebhooks),
-            None => find(header::SIGNATURE_TIMESTAMP_BODY).map(|_| Self::TimestampBody),
             Some(_) => Some(Self::TimestampBody),
-        }
+            None => find(header::SIGNATURE_TIMESTAMP_BODY).map(|_| Self::TimestampBody),
+        };
+        let standard = find(header::STANDARD_SIGNATURE).map_or_else(Vec::new, |value| {
+            let has = |version| value.split(' ').any(|signature: &str| signature.starts_with(version));
+            match (has("v1,"), has("v1a,")) {
+                (true, true) => vec![Self::StandardWebhooks, Self::StandardWebhooksV1a],
+                (false, true) => vec![Self::StandardWebhooksV1a],
+                // A header without any known version is the plain scheme's, garbled.
+                (_, false) => vec![Self::StandardWebhooks],
+            }
+        });
+        own.into_iter().chain(standard).collect()
     }
 
     const fn bit(self) -> u8 {
@@ -151,16 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_tell_the_scheme() {
-        let detect = |headers: &[(&str, &'static str)]| {
-            Scheme::detect(|name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+    fn the_headers_tell_the_schemes() {
+        use Scheme::{StandardWebhooks, StandardWebhooksV1a, TimestampBody, XWebhook};
+        let carried = |headers: &[(&str, &'static str)]| {
+            Scheme::carried(|name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
         };
-        assert_eq!(detect(&[]), None);
-        assert_eq!(detect(&[(header::SIGNATURE, "t=1,e=a,v1=00")]), Some(Scheme::XWebhook));
-        assert_eq!(detect(&[(header::SIGNATURE, "00")]), Some(Scheme::TimestampBody));
-        assert_eq!(detect(&[(header::SIGNATURE_TIMESTAMP_BODY, "00")]), Some(Scheme::TimestampBody));
-        assert_eq!(detect(&[(header::STANDARD_SIGNATURE, "v1,AA==")]), Some(Scheme::StandardWebhooks));
-        let both = [(header::STANDARD_SIGNATURE, "v1,AA=="), (header::SIGNATURE, "00")];
-        assert_eq!(detect(&both), Some(Scheme::StandardWebhooks));
+        assert_eq!(carried(&[]), []);
+        assert_eq!(carried(&[(header::SIGNATURE, "t=1,e=a,v1=00")]), [XWebhook]);
+        assert_eq!(carried(&[(header::SIGNATURE, "00")]), [TimestampBody]);
+        assert_eq!(carried(&[(header::SIGNATURE_TIMESTAMP_BODY, "00")]), [TimestampBody]);
+        assert_eq!(carried(&[(header::STANDARD_SIGNATURE, "v1,AA==")]), [StandardWebhooks]);
+        assert_eq!(carried(&[(header::STANDARD_SIGNATURE, "v1a,AA==")]), [StandardWebhooksV1a]);
+        assert_eq!(carried(&[(header::STANDARD_SIGNATURE, "garbage")]), [StandardWebhooks]);
+        let all = [(header::STANDARD_SIGNATURE, "v1a,AA== v1,AA=="), (header::SIGNATURE, "00")];
+        assert_eq!(carried(&all), [TimestampBody, StandardWebhooks, StandardWebhooksV1a]);
     }
 }

@@ -7,8 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::scheme::Scheme;
-
 /// HMAC-SHA256 with its key worked in: cloning it is what starts a signature.
 pub(crate) type KeyedMac = Hmac<Sha256>;
 
@@ -74,12 +72,14 @@ impl SigningSecret {
         &self.text
     }
 
-    /// A MAC keyed for `scheme` that has seen no message yet.
-    pub(crate) fn mac(&self, scheme: Scheme) -> KeyedMac {
-        match scheme {
-            Scheme::XWebhook | Scheme::TimestampBody => self.text_keyed.clone(),
-            Scheme::StandardWebhooks => self.bytes_keyed.clone(),
-        }
+    /// A MAC keyed with the whole text, that has seen no message yet.
+    pub(crate) fn text_mac(&self) -> KeyedMac {
+        self.text_keyed.clone()
+    }
+
+    /// A MAC keyed with the bytes the base64 stands for, that has seen no message yet.
+    pub(crate) fn bytes_mac(&self) -> KeyedMac {
+        self.bytes_keyed.clone()
     }
 
     fn keyed(text: Zeroizing<String>) -> Result<Self, SecretError> {
@@ -112,21 +112,6 @@ impl FromStr for SigningSecret {
 impl fmt::Debug for SigningSecret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SigningSecret(whsec_…)")
-    }
-}
-
-/// The secrets a subscription signs with at the moment.
-#[derive(Debug)]
-pub struct LiveSecrets {
-    /// The newest one.
-    pub current: SigningSecret,
-    /// The one before, while a rotation overlaps.
-    pub previous: Option<SigningSecret>,
-}
-
-impl From<SigningSecret> for LiveSecrets {
-    fn from(current: SigningSecret) -> Self {
-        Self { current, previous: None }
     }
 }
 
@@ -173,8 +158,8 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        let secrets = LiveSecrets::from(SigningSecret::from_entropy([0xab; 32]));
-        assert!(!format!("{secrets:?}").contains("ab"), "{secrets:?}");
+        let secret = SigningSecret::from_entropy([0xab; 32]);
+        assert!(!format!("{secret:?}").contains("ab"), "{secret:?}");
     }
 
     proptest! {

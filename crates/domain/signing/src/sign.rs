@@ -2,8 +2,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::header;
+use crate::live_secrets::Signers;
 use crate::scheme::{Scheme, Schemes};
-use crate::secret::{LiveSecrets, SigningSecret, code_over};
+use crate::secret::{SigningSecret, code_over};
 
 /// What is signed.
 #[derive(Debug, Clone, Copy)]
@@ -50,25 +51,26 @@ impl IntoIterator for SignatureHeaders {
     }
 }
 
-/// Signs one attempt in each of the schemes.
+/// Signs one attempt in each of the schemes. `standard-webhooks-v1a` needs the key pair; without one it is left out.
 #[must_use]
-pub fn sign(secrets: &LiveSecrets, schemes: Schemes, input: &SigningInput<'_>) -> SignatureHeaders {
+pub fn sign<'a>(signers: impl Into<Signers<'a>>, schemes: Schemes, input: &SigningInput<'_>) -> SignatureHeaders {
+    let signers = signers.into();
     let stamp = input.unix_s.to_string();
     let mut headers = Vec::with_capacity(7);
-    if schemes.contains(Scheme::StandardWebhooks) {
+    if let Some(signatures) = standard_signatures(signers, schemes, &stamp, input) {
         headers.push((header::STANDARD_ID, input.event_id.to_owned()));
         headers.push((header::STANDARD_TIMESTAMP, stamp.clone()));
-        headers.push((header::STANDARD_SIGNATURE, standard_webhooks(secrets, &stamp, input)));
+        headers.push((header::STANDARD_SIGNATURE, signatures));
     }
     let bare_header = if schemes.contains(Scheme::XWebhook) {
-        headers.push((header::SIGNATURE, x_webhook(secrets, &stamp, input)));
+        headers.push((header::SIGNATURE, x_webhook(signers, &stamp, input)));
         header::SIGNATURE_TIMESTAMP_BODY
     } else {
         header::SIGNATURE
     };
     if schemes.contains(Scheme::TimestampBody) {
         let mut value = String::with_capacity(64);
-        push_hex(&mut value, &code(&secrets.current, Scheme::TimestampBody, &stamp, input.event_id, input.body));
+        push_hex(&mut value, &timestamp_body_code(&signers.current.secret, &stamp, input.body));
         headers.push((bare_header, value));
     }
     if schemes.contains(Scheme::XWebhook) || schemes.contains(Scheme::TimestampBody) {
@@ -77,46 +79,73 @@ pub fn sign(secrets: &LiveSecrets, schemes: Schemes, input: &SigningInput<'_>) -
     SignatureHeaders(headers)
 }
 
-/// The authentication code of a scheme: the one definition of the signed bytes. `timestamp-body` leaves the id out.
-pub(crate) fn code(secret: &SigningSecret, scheme: Scheme, stamp: &str, id: &str, body: &[u8]) -> [u8; 32] {
-    let (stamp, id) = (stamp.as_bytes(), id.as_bytes());
-    let mac = secret.mac(scheme);
-    match scheme {
-        Scheme::XWebhook => code_over(mac, &[stamp, b".", id, b".", body]),
-        Scheme::StandardWebhooks => code_over(mac, &[id, b".", stamp, b".", body]),
-        Scheme::TimestampBody => code_over(mac, &[stamp, b".", body]),
-    }
+// These four are the one definition of the signed bytes.
+
+pub(crate) fn x_webhook_code(secret: &SigningSecret, stamp: &str, id: &str, body: &[u8]) -> [u8; 32] {
+    code_over(secret.text_mac(), &[stamp.as_bytes(), b".", id.as_bytes(), b".", body])
+}
+
+pub(crate) fn standard_code(secret: &SigningSecret, stamp: &str, id: &str, body: &[u8]) -> [u8; 32] {
+    code_over(secret.bytes_mac(), &[id.as_bytes(), b".", stamp.as_bytes(), b".", body])
+}
+
+/// What a key pair signs: it hashes the message twice, so it needs it in one piece.
+pub(crate) fn standard_message(stamp: &str, id: &str, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), b".", stamp.as_bytes(), b".", body].concat()
+}
+
+/// Leaves the id out.
+pub(crate) fn timestamp_body_code(secret: &SigningSecret, stamp: &str, body: &[u8]) -> [u8; 32] {
+    code_over(secret.text_mac(), &[stamp.as_bytes(), b".", body])
 }
 
 /// `t=<t>,e=<id>[,v1p=<previous>],v1=<current>`: the previous secret stands first, so that parsers which keep the last
 /// of several values find the current one.
-fn x_webhook(secrets: &LiveSecrets, stamp: &str, input: &SigningInput<'_>) -> String {
-    let sign_with = |secret| code(secret, Scheme::XWebhook, stamp, input.event_id, input.body);
+fn x_webhook(signers: Signers<'_>, stamp: &str, input: &SigningInput<'_>) -> String {
+    let sign_with = |secret| x_webhook_code(secret, stamp, input.event_id, input.body);
     let mut value = String::with_capacity(stamp.len() + input.event_id.len() + 150);
     value.push_str("t=");
     value.push_str(stamp);
     value.push_str(",e=");
     value.push_str(input.event_id);
-    if let Some(previous) = &secrets.previous {
+    if let Some(previous) = signers.previous {
         value.push_str(",v1p=");
-        push_hex(&mut value, &sign_with(previous));
+        push_hex(&mut value, &sign_with(&previous.secret));
     }
     value.push_str(",v1=");
-    push_hex(&mut value, &sign_with(&secrets.current));
+    push_hex(&mut value, &sign_with(&signers.current.secret));
     value
 }
 
-/// `v1,<current>[ v1,<previous>]`.
-fn standard_webhooks(secrets: &LiveSecrets, stamp: &str, input: &SigningInput<'_>) -> String {
-    let sign_with = |secret| code(secret, Scheme::StandardWebhooks, stamp, input.event_id, input.body);
+/// `v1,<current>[ v1,<previous>][ v1a,<current>[ v1a,<previous>]]`; `None` when neither scheme is chosen.
+fn standard_signatures(
+    signers: Signers<'_>,
+    schemes: Schemes,
+    stamp: &str,
+    input: &SigningInput<'_>,
+) -> Option<String> {
+    let keys = || std::iter::once(signers.current).chain(signers.previous);
     let mut value = String::with_capacity(96);
-    value.push_str("v1,");
-    STANDARD.encode_string(sign_with(&secrets.current), &mut value);
-    if let Some(previous) = &secrets.previous {
-        value.push_str(" v1,");
-        STANDARD.encode_string(sign_with(previous), &mut value);
+    if schemes.contains(Scheme::StandardWebhooks) {
+        for keys in keys() {
+            push_base64(&mut value, "v1,", &standard_code(&keys.secret, stamp, input.event_id, input.body));
+        }
     }
-    value
+    if schemes.contains(Scheme::StandardWebhooksV1a) {
+        let message = standard_message(stamp, input.event_id, input.body);
+        for pair in keys().filter_map(|keys| keys.key_pair.as_ref()) {
+            push_base64(&mut value, "v1a,", &pair.sign(&message));
+        }
+    }
+    (!value.is_empty()).then_some(value)
+}
+
+fn push_base64(text: &mut String, version: &str, signature: &[u8]) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(version);
+    STANDARD.encode_string(signature, text);
 }
 
 fn push_hex(text: &mut String, bytes: &[u8; 32]) {
@@ -130,10 +159,17 @@ fn push_hex(text: &mut String, bytes: &[u8; 32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key_pair::KeyPair;
+    use crate::live_secrets::{LiveSecrets, SigningKeys};
+
+    fn keys(seed: u8) -> SigningKeys {
+        let key_pair = Some(KeyPair::from_entropy([seed; 32]));
+        SigningKeys { secret: SigningSecret::from_entropy([seed; 32]), key_pair }
+    }
 
     #[test]
     fn each_scheme_brings_its_headers() {
-        let secrets = LiveSecrets::from(SigningSecret::from_entropy([1; 32]));
+        let secrets = LiveSecrets::from(keys(1));
         let input = SigningInput { event_id: "evt_1", unix_s: 7, body: b"{}" };
         let names = |schemes: &[Scheme]| -> Vec<&str> {
             let schemes = Schemes::new(schemes.iter().copied()).unwrap();
@@ -141,11 +177,31 @@ mod tests {
         };
         assert_eq!(names(&[Scheme::XWebhook]), ["X-Webhook-Signature", "X-Webhook-Timestamp"]);
         assert_eq!(names(&[Scheme::StandardWebhooks]), ["webhook-id", "webhook-timestamp", "webhook-signature"]);
+        let v1a = [Scheme::StandardWebhooksV1a];
+        assert_eq!(names(&v1a), ["webhook-id", "webhook-timestamp", "webhook-signature"]);
         assert_eq!(names(&[Scheme::TimestampBody]), ["X-Webhook-Signature", "X-Webhook-Timestamp"]);
         assert_eq!(
             names(&[Scheme::XWebhook, Scheme::TimestampBody]),
             ["X-Webhook-Signature", "X-Webhook-Signature-Timestamp-Body", "X-Webhook-Timestamp"]
         );
+    }
+
+    #[test]
+    fn both_standard_schemes_share_a_header_and_the_current_key_stands_first() {
+        let secrets = LiveSecrets { current: keys(1), previous: Some(keys(2)) };
+        let input = SigningInput { event_id: "evt_1", unix_s: 7, body: b"{}" };
+        let both = Schemes::new([Scheme::StandardWebhooks, Scheme::StandardWebhooksV1a]).unwrap();
+        let signatures = |signers: Signers<'_>, schemes: Schemes| -> Vec<String> {
+            let headers = sign(signers, schemes, &input);
+            headers.get(header::STANDARD_SIGNATURE).unwrap().split(' ').map(str::to_owned).collect()
+        };
+        let all = signatures(Signers::from(&secrets), both);
+        let versions: Vec<&str> = all.iter().map(|signature| signature.split_once(',').unwrap().0).collect();
+        assert_eq!(versions, ["v1", "v1", "v1a", "v1a"]);
+        assert_eq!(signatures(secrets.current_alone(), both), [all[0].clone(), all[2].clone()]);
+        assert_eq!(signatures(Signers::from(&secrets), Scheme::StandardWebhooksV1a.into()), all[2..]);
+        let without_pair = LiveSecrets::from(SigningSecret::from_entropy([1; 32]));
+        assert_eq!(signatures(Signers::from(&without_pair), both), all[..1]);
     }
 
     #[test]

@@ -19,12 +19,14 @@ mod filter;
 mod filter_match;
 mod idempotency;
 mod new_event;
+mod rotation;
 mod settings;
 mod subscription;
 mod subscription_change;
 mod subscription_input;
 mod subscription_state;
 mod target_url;
+mod test_event;
 
 pub use custom_headers::CustomHeaders;
 pub use envelope::envelope;
@@ -33,6 +35,7 @@ pub use event_type::{EventPattern, EventType, EventTypeError, PatternError};
 pub use filter::{Filter, FilterError};
 pub use idempotency::{ContentDigest, IdempotencyKey, IdempotencyKeyError};
 pub use new_event::{EventInput, NewEvent};
+pub use rotation::Rotation;
 pub use settings::{SubscriptionSettings, bounds, rotation_overlap};
 pub use subscription::Subscription;
 pub use subscription_change::{SubscriptionChange, SubscriptionPatch, WantedStatus};
@@ -41,3 +44,4 @@ pub use subscription_state::{
     DisabledBy, Disablement, SubscriptionState, SubscriptionStatus, UnknownDisabledBy, UnknownStatus,
 };
 pub use target_url::TargetUrl;
+pub use test_event::{SignWith, sign_with, test_data};

@@ -67,6 +67,7 @@ routes! {
     "/v1/admin/external/webhooks/{id}/enable" { patch webhooks::enable }
     "/v1/admin/external/webhooks/{id}/pause" { patch webhooks::pause }
     "/v1/admin/external/webhooks/{id}/rotate-secret" { post webhooks::rotate_secret }
+    "/v1/admin/external/webhooks/{id}/public-key" { get webhooks::public_key }
     "/v1/admin/external/webhooks/{id}/test" { post webhooks::test }
     "/v1/admin/external/deliveries" { get deliveries::list }
     "/v1/admin/external/deliveries/{id}" { get deliveries::get }

@@ -7,7 +7,8 @@ use actix_web::web::Data;
 use onering_ids::SubscriptionId;
 use onering_web::{ApiResult, OperatorRole, OptionalJson, Page, StrictJson, StrictQuery, Viewer};
 use onering_webhook_operations::{
-    RotateSecretInput, Scope, SubscriptionPatchSchema, SubscriptionView, SubscriptionWithSecret, TestResultView,
+    PublicKeysView, RotateSecretInput, Scope, SubscriptionPatchSchema, SubscriptionView, SubscriptionWithSecret,
+    TestInput, TestResultView,
 };
 use onering_webhooks::SubscriptionPatch;
 use serde::Deserialize;
@@ -148,13 +149,27 @@ pub(crate) async fn rotate_secret(
     Ok(not_stored(ok(&state.webhooks.rotate_secret(Scope::AnyOwner(&stamp), id, &body).await?)))
 }
 
+/// The public keys that requests signed with `standard-webhooks-v1a` are verified with.
+#[utoipa::path(
+    get, path = "/v1/admin/external/webhooks/{id}/public-key", tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    responses((status = 200, description = "The current key and, while a rotation overlaps, the previous one.", body = PublicKeysView))
+)]
+pub(crate) async fn public_key(acting: Acting<Viewer, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
+    let (stamp, PathId(id)) = acting.split();
+    Ok(ok(&state.webhooks.public_keys(Scope::AnyOwner(&stamp), id).await?))
+}
+
 /// Send a `webhook.test` event to this subscription and wait for its first attempt.
 #[utoipa::path(
     post, path = "/v1/admin/external/webhooks/{id}/test", tag = "webhooks",
-    params(("id" = String, Path, description = "wh_…")),
+    params(("id" = String, Path, description = "wh_…")), request_body = Option<TestInput>,
     responses((status = 200, description = "What came of it.", body = TestResultView))
 )]
-pub(crate) async fn test(acting: Acting<OperatorRole, PathId<SubscriptionId>>, state: Data<AdminState>) -> ApiResult {
-    let (stamp, PathId(id)) = acting.split();
-    Ok(ok(&state.webhooks.test_subscription(Scope::AnyOwner(&stamp), id).await?))
+pub(crate) async fn test(
+    acting: Acting<OperatorRole, (PathId<SubscriptionId>, OptionalJson<TestInput>)>,
+    state: Data<AdminState>,
+) -> ApiResult {
+    let (stamp, (PathId(id), OptionalJson(input))) = acting.split();
+    Ok(ok(&state.webhooks.test_subscription(Scope::AnyOwner(&stamp), id, input).await?))
 }

@@ -111,6 +111,35 @@ async fn it_is_changed_switched_rotated_and_deleted_and_workers_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn public_keys_and_the_rotation_of_any_owner_are_shown() {
+    let world = World::new().await;
+    let mut body = hook("acme");
+    body["signature_schemes"] = json!(["standard-webhooks-v1a"]);
+    let made = world.post(WEBHOOKS, &body).await.expect(201);
+    let path = format!("{WEBHOOKS}/{}", text(&made, "id"));
+    let keys = world.get(&format!("{path}/public-key")).await.expect(200);
+    let only = json!({"public_key": made["public_key"], "current": true, "expires_at": null});
+    assert_eq!(keys, json!({ "keys": [only] }));
+    assert_eq!(world.get(&path).await.expect(200)["rotation"], Value::Null);
+
+    let rotated = world.post(&format!("{path}/rotate-secret"), &json!({})).await.expect(200);
+    let keys = world.get(&format!("{path}/public-key")).await.expect(200);
+    assert_eq!(keys["keys"][0]["public_key"], rotated["public_key"]);
+    assert_eq!(keys["keys"][1]["expires_at"], rotated["previous_secret_expires_at"]);
+    let rotation = world.get(&path).await.expect(200)["rotation"].clone();
+    assert_eq!(rotation["previous_expires_at"], rotated["previous_secret_expires_at"]);
+    assert_eq!((&rotation["confirmed_at"], &rotation["still_on_previous"]), (&Value::Null, &Value::Null));
+
+    let other = world.subscription(&hook("acme")).await;
+    let refused = world.get(&format!("{WEBHOOKS}/{}/public-key", text(&other, "id"))).await;
+    assert_eq!(refused.refusal(), (409, "CONFLICT", Some("signature_schemes")));
+    let unknown = world.get(&format!("{WEBHOOKS}/wh_00000000000000000000000000/public-key")).await;
+    assert_eq!(unknown.refusal(), (404, "NOT_FOUND", None));
+    let odd = world.post(&format!("{path}/test"), &json!({"sign_with": "previous"})).await;
+    assert_eq!(odd.refusal().0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn they_are_listed_by_owner_and_status() {
     let world = World::new().await;
     let mine = world.subscription(&hook("acme")).await;

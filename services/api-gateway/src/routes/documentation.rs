@@ -28,6 +28,7 @@ use super::{deliveries, event_batch, event_types, events, me, webhooks};
         webhooks::change,
         webhooks::delete,
         webhooks::rotate_secret,
+        webhooks::public_key,
         webhooks::test,
         deliveries::list,
         deliveries::show,

@@ -49,6 +49,7 @@ fn configure_webhooks(config: &mut web::ServiceConfig) {
         .service(call("/webhooks", all))
         .service(call("/webhooks/{id}", one))
         .service(call("/webhooks/{id}/rotate-secret", [(Method::POST, web::post().to(webhooks::rotate_secret))]))
+        .service(call("/webhooks/{id}/public-key", [(Method::GET, reading().to(webhooks::public_key))]))
         .service(call("/webhooks/{id}/test", [(Method::POST, web::post().to(webhooks::test))]))
         .service(call("/deliveries", [(Method::GET, reading().to(deliveries::list))]))
         .service(call("/deliveries/{id}", [(Method::GET, reading().to(deliveries::show))]))

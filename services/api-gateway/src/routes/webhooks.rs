@@ -5,8 +5,8 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use onering_ids::SubscriptionId;
 use onering_web::{ApiResult, OptionalJson, Page, StrictJson, StrictQuery};
 use onering_webhook_operations::{
-    RotateSecretInput, Scope, SubscriptionInputSchema, SubscriptionPatchSchema, SubscriptionQuery, SubscriptionView,
-    SubscriptionWithSecret, TestResultView,
+    PublicKeysView, RotateSecretInput, Scope, SubscriptionInputSchema, SubscriptionPatchSchema, SubscriptionQuery,
+    SubscriptionView, SubscriptionWithSecret, TestInput, TestResultView,
 };
 use onering_webhooks::{SubscriptionInput, SubscriptionPatch};
 
@@ -134,22 +134,42 @@ pub(super) async fn rotate_secret(
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(rotated))
 }
 
+/// The public keys of a subscription
+///
+/// What requests signed with `standard-webhooks-v1a` are verified with. 409 when the subscription has not chosen that scheme.
+#[utoipa::path(
+    get, path = "/v1/external/webhooks/{id}/public-key", operation_id = "showWebhookPublicKey", tag = "Webhooks",
+    security(("api_key" = ["read:webhooks"])), params(("id" = String, Path, description = "`wh_…`")),
+    responses(
+        (status = 200, description = "The current key and, while a rotation overlaps, the previous one.", body = PublicKeysView),
+        (status = "default", description = "A refusal.", body = onering_web::ProblemSchema, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn public_key(
+    caller: Caller<SeeWebhooks, PathId<SubscriptionId>>,
+    OnWorker(worker): OnWorker,
+) -> ApiResult {
+    let PathId(id) = caller.input;
+    let keys = worker.webhooks.public_keys(Scope::Owner(&caller.key.owner_id), id).await?;
+    Ok(HttpResponse::Ok().json(keys))
+}
+
 /// Send a test
 ///
 /// Sends an event `webhook.test` to this subscription now, and answers with what became of it.
 #[utoipa::path(
     post, path = "/v1/external/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks", security(("api_key" = ["write:webhooks"])),
-    params(("id" = String, Path, description = "`wh_…`")),
+    params(("id" = String, Path, description = "`wh_…`")), request_body = Option<TestInput>,
     responses(
         (status = 200, description = "The attempt.", body = TestResultView),
         (status = "default", description = "A refusal.", body = onering_web::ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn test(
-    caller: Caller<ChangeWebhooks, PathId<SubscriptionId>>,
+    caller: Caller<ChangeWebhooks, (PathId<SubscriptionId>, OptionalJson<TestInput>)>,
     OnWorker(worker): OnWorker,
 ) -> ApiResult {
-    let PathId(id) = caller.input;
-    let result = worker.webhooks.test_subscription(Scope::Owner(&caller.key.owner_id), id).await?;
+    let (PathId(id), OptionalJson(input)) = caller.input;
+    let result = worker.webhooks.test_subscription(Scope::Owner(&caller.key.owner_id), id, input).await?;
     Ok(HttpResponse::Ok().json(result))
 }

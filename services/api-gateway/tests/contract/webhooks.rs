@@ -89,6 +89,33 @@ async fn what_is_held_is_listed_by_its_reason_and_counted_with_its_subscription(
 }
 
 #[tokio::test]
+async fn public_keys_are_for_their_owner_and_for_who_chose_them() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    let body =
+        json!({"url": "http://127.0.0.1:9/hook", "events": ["*"], "signature_schemes": ["standard-webhooks-v1a"]});
+    let made = stack.post("/webhooks", &key, &body).await.json();
+    let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
+    let keys = stack.get(&format!("{path}/public-key"), &key).await;
+    assert_eq!(keys.status, 200, "{keys:?}");
+    keys.quota();
+    let only = json!({"public_key": made["public_key"], "current": true, "expires_at": null});
+    assert_eq!(keys.json(), json!({ "keys": [only] }));
+    assert!(made["public_key"].as_str().unwrap().starts_with("whpk_"));
+
+    let other = stack.key(KeySpec { owner: "other", ..KeySpec::default() }).await;
+    assert_eq!(stack.get(&format!("{path}/public-key"), &other).await.problem(), "NOT_FOUND");
+    let plain =
+        send(stack.with_key(Method::PATCH, &path, &key).json(&json!({"signature_schemes": ["x-webhook"]}))).await;
+    assert_eq!(plain.status, 200);
+    let refused = stack.get(&format!("{path}/public-key"), &key).await;
+    assert_eq!((refused.problem().as_str(), refused.json()["field"].as_str()), ("CONFLICT", Some("signature_schemes")));
+    assert_eq!(stack.post(&format!("{path}/public-key"), &key, &json!({})).await.status, 405);
+    let odd = stack.post(&format!("{path}/test"), &key, &json!({"sign_with": "old"})).await;
+    assert_eq!(odd.status, 422, "{odd:?}");
+}
+
+#[tokio::test]
 async fn a_partner_switches_on_what_the_platform_disabled_but_not_what_an_operator_did() {
     let stack = Stack::start().await;
     let key = stack.usual_key().await;

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use utoipa::ToSchema;
 
 pub use super::delivery_schemas::{
-    DeliveryStatus, HeldReason, RecentDeliveries, RecentDelivery, WebhookAlerts, WebhookHealth, WebhookMetrics,
+    DeliveryStatus, HeldReason, RecentDeliveries, RecentDelivery, RotationProgress, WebhookAlerts, WebhookHealth,
+    WebhookMetrics,
 };
 
 /// Above which figures operators are alerted (`ONERING_ALERT_*`); an alert fires strictly above.

@@ -3,6 +3,7 @@
 use onering_ids::SubscriptionId;
 use onering_metrics_model::WebhookHealth;
 use onering_store::monitoring_reads::subscription_health;
+use onering_store::subscriptions::rotation;
 
 use crate::counting;
 use crate::sources::{ReadError, Sources, day_before, read};
@@ -14,6 +15,11 @@ pub(crate) async fn read_webhook_health(
 ) -> Result<Option<WebhookHealth>, ReadError> {
     let now = sources.now();
     let since = day_before(now);
-    let health = read(async { subscription_health(&mut *sources.pool.get().await?, webhook_id, since).await }).await?;
-    Ok(health.map(|health| counting::webhook_health(health, now)))
+    let (health, rotation) = read(async {
+        let mut connection = sources.pool.get().await?;
+        let health = subscription_health(&mut connection, webhook_id, since).await?;
+        Ok((health, rotation(&mut connection, webhook_id).await?))
+    })
+    .await?;
+    Ok(health.map(|health| counting::webhook_health(health, rotation, now)))
 }

@@ -84,6 +84,16 @@ impl Stack {
         id
     }
 
+    /// A rotation whose overlap is on and of which everything is known.
+    pub(crate) async fn rotation(&self, webhook: SubscriptionId) {
+        self.execute(&format!(
+            "INSERT INTO external_webhook_rotations
+             VALUES ('{}', onering.uuid_v7(), now(), now() + interval '1 hour', 5, 2, 1, now(), now(), now())",
+            webhook.uuid()
+        ))
+        .await;
+    }
+
     /// Accepts an event for `owner` as the product does; its one delivery then becomes what `change` sets.
     pub(crate) async fn delivery(&self, owner: &str, event_type: &str, change: &str) {
         let publish = "SELECT onering.publish_event($1, $2, '{\"ring\": 1}')::text";

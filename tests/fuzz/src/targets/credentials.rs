@@ -1,7 +1,7 @@
 use onering_keys::{AdminToken, ApiToken};
 use onering_signing::{
-    Freshness, LiveSecrets, Scheme, Schemes, SigningInput, SigningSecret, Verifier, VerifyError, header,
-    is_signable_id, sign,
+    Freshness, KeyPair, LiveSecrets, ReceiverKey, Scheme, Schemes, SigningInput, SigningKeys, SigningSecret, Verifier,
+    VerifyError, header, is_signable_id, sign,
 };
 use onering_webhooks::IdempotencyKey;
 
@@ -108,14 +108,20 @@ pub(super) fn signature(bytes: &[u8]) -> Seen {
 
 impl Genuine {
     fn of(id: &str, stamp: i64, body: &[u8]) -> Self {
-        let secret = |fill| SigningSecret::from_entropy([fill; 32]);
-        let secrets = LiveSecrets { current: secret(1), previous: Some(secret(2)) };
+        let keys = |fill| {
+            let key_pair = Some(KeyPair::from_entropy([fill; 32]));
+            SigningKeys { secret: SigningSecret::from_entropy([fill; 32]), key_pair }
+        };
+        let secrets = LiveSecrets { current: keys(1), previous: Some(keys(2)) };
         let schemes = Schemes::new(Scheme::ALL).expect("there are schemes");
         let signed = sign(&secrets, schemes, &SigningInput { event_id: id, unix_s: stamp, body });
         let mut headers: Vec<_> = signed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         headers.push((header::EVENT_ID.to_owned(), id.to_owned()));
-        // The current secret verifies all three, whatever stands beside its signature.
-        let verifier = Verifier::new(secret(1)).fresh(Freshness::default());
+        // The current keys verify all of them, whatever stands beside their signatures.
+        let LiveSecrets { current: SigningKeys { secret, key_pair }, .. } = secrets;
+        let public = key_pair.map(|pair| ReceiverKey::from(pair.public_key()));
+        let known = std::iter::once(ReceiverKey::from(secret)).chain(public);
+        let verifier = Verifier::knowing(known).fresh(Freshness::default());
         Self { verifier, headers, now: stamp }
     }
 

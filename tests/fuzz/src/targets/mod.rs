@@ -216,6 +216,7 @@ pub const TARGETS: &[Target] = &[
             "v1p=",
             ",",
             "v1,",
+            "v1a,",
             " ",
             "$",
             "X-Webhook-Signature: ",

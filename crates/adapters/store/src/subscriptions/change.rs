@@ -48,6 +48,8 @@ statement! {
     struct Delete { webhook_id: Uuid => SqlUuid } -> () = "
         WITH gone AS (
             UPDATE external_webhooks SET deleted_at = now(), updated_at = now() WHERE webhook_id = $1 RETURNING webhook_id
+        ), unmetered AS (
+            DELETE FROM external_webhook_rotations AS r USING gone WHERE r.webhook_id = gone.webhook_id
         )
         DELETE FROM external_webhook_secrets AS s USING gone WHERE s.webhook_id = gone.webhook_id";
 }

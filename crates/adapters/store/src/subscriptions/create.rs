@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::row::{StoredSettings, SubscriptionColumns, SubscriptionRow, subscription_columns};
-use super::secrets::{NewSealedSecret, insert_secret};
+use super::secrets::{NewSealedKeys, insert_keys};
 use crate::statement::statement;
 use crate::{Context, StoreError, partners};
 
@@ -35,7 +35,7 @@ statement! {
     );
 }
 
-/// Makes a subscription with its sealed secret, and its partner if that is new.
+/// Makes a subscription with its sealed secret and, if it has chosen that scheme, key pair; and its partner if that is new.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when an id is taken, [`StoreError::Query`] when Postgres fails. Nothing is left behind
@@ -45,8 +45,9 @@ pub async fn create(
     owner_id: &OwnerId,
     webhook_id: SubscriptionId,
     new: &NewSubscription,
-    secret: NewSealedSecret,
+    keys: impl Into<NewSealedKeys>,
 ) -> Result<Subscription, StoreError> {
+    let keys = keys.into();
     let stored = StoredSettings::from(&new.settings);
     let insert = Insert {
         webhook_id: webhook_id.uuid(),
@@ -66,7 +67,7 @@ pub async fn create(
     conn.transaction(async |conn| {
         partners::ensure(conn, owner_id).await?;
         let row: SubscriptionRow = insert.get_result(conn).await.during("create a subscription")?;
-        insert_secret(conn, webhook_id, secret).await?;
+        insert_keys(conn, webhook_id, keys).await?;
         row.try_into()
     })
     .await

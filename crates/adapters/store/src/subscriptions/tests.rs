@@ -3,6 +3,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use onering_delivery::Standing;
 use onering_ids::{OwnerId, SecretId, SubscriptionId};
+use onering_signing::KeyPair;
 use onering_webhooks::{
     DisabledBy, Disablement, NewSubscription, Subscription, SubscriptionChange, SubscriptionInput, SubscriptionPatch,
     SubscriptionState, SubscriptionStatus,
@@ -201,6 +202,129 @@ async fn at_most_two_secrets_sign() {
     let cut = rotate_secret(&mut world.connection, &acme(), id, fourth.clone(), Duration::ZERO).await.unwrap().unwrap();
     assert_eq!(cut.previous_expires_at, None);
     assert_eq!(ids(&loaded(&mut world, id).await), [fourth.secret_id]);
+}
+
+fn key_pair(world: &World) -> NewSealedKeyPair {
+    let public_key = KeyPair::from_entropy(world.clock.entropy32()).public_key();
+    NewSealedKeyPair { sealed: secret(world), public_key }
+}
+
+fn secret_ids(stored: &[SealedSecret]) -> Vec<SecretId> {
+    stored.iter().map(|stored| stored.secret.secret_id).collect()
+}
+
+#[tokio::test]
+async fn a_key_pair_is_given_once_and_rotated_with_the_secret() {
+    let mut world = World::new().await;
+    let (subscription, first) = made(&mut world, &acme()).await;
+    let (id, hour) = (subscription.webhook_id, Duration::from_secs(3600));
+    let keys = |world: &World| NewSealedKeys { secret: secret(world), key_pair: Some(key_pair(world)) };
+
+    let unwanted = keys(&world);
+    let rotated = rotate_secret(&mut world.connection, &acme(), id, unwanted.clone(), hour).await.unwrap().unwrap();
+    assert_eq!(rotated.public_key, None, "there was none to rotate");
+    assert_eq!(public_keys(&mut world.connection, id).await.unwrap(), []);
+
+    let (given, refused) = (key_pair(&world), key_pair(&world));
+    give_key_pair(&mut world.connection, id, given.clone()).await.unwrap();
+    give_key_pair(&mut world.connection, id, refused).await.unwrap();
+    let only = [LivePublicKey { public_key: given.public_key, expires_at: None }];
+    assert_eq!(public_keys(&mut world.connection, id).await.unwrap(), only);
+    let target = loaded(&mut world, id).await;
+    assert_eq!(secret_ids(&target.secrets), [unwanted.secret.secret_id, first.secret_id]);
+    assert_eq!(secret_ids(&target.key_pairs), [given.sealed.secret_id]);
+
+    let next = keys(&world);
+    let next_pair = next.key_pair.clone().unwrap();
+    let rotated = rotate_secret(&mut world.connection, &acme(), id, next.clone(), hour).await.unwrap().unwrap();
+    assert_eq!(rotated.public_key, Some(next_pair.public_key));
+    let target = loaded(&mut world, id).await;
+    assert_eq!(secret_ids(&target.secrets), [next.secret.secret_id, unwanted.secret.secret_id]);
+    assert_eq!(secret_ids(&target.key_pairs), [next_pair.sealed.secret_id, given.sealed.secret_id]);
+    assert_eq!(target.key_pairs[1].expires_at, target.secrets[1].expires_at, "they end together");
+    let live = public_keys(&mut world.connection, id).await.unwrap();
+    assert_eq!(live[0], LivePublicKey { public_key: next_pair.public_key, expires_at: None });
+    assert_eq!(live[1], LivePublicKey { public_key: given.public_key, expires_at: rotated.previous_expires_at });
+
+    let last = keys(&world);
+    rotate_secret_any_owner(&mut world.connection, id, last.clone(), Duration::ZERO).await.unwrap().unwrap();
+    let target = loaded(&mut world, id).await;
+    assert_eq!((target.secrets.len(), target.key_pairs.len()), (1, 1), "without overlap the previous ones are gone");
+    assert_eq!(secret_ids(&target.key_pairs), [last.key_pair.unwrap().sealed.secret_id]);
+    world.sql("UPDATE external_webhook_secrets SET sealed = 'x' WHERE kind = 'hmac'").await;
+    delete(&mut world.connection, &acme(), id).await.unwrap();
+    assert_eq!(world.number("SELECT count(*) FROM external_webhook_secrets").await, 0);
+}
+
+#[tokio::test]
+async fn a_created_subscription_brings_its_key_pair() {
+    let mut world = World::new().await;
+    let keys = NewSealedKeys { secret: secret(&world), key_pair: Some(key_pair(&world)) };
+    let id: SubscriptionId = world.clock.fresh_id();
+    let new =
+        new(json!({"url": "https://a.example/", "events": ["*"], "signature_schemes": ["standard-webhooks-v1a"]}));
+    create(&mut world.connection, &acme(), id, &new, keys.clone()).await.unwrap();
+    let target = loaded(&mut world, id).await;
+    assert_eq!(secret_ids(&target.secrets), [keys.secret.secret_id]);
+    assert_eq!(secret_ids(&target.key_pairs), [keys.key_pair.unwrap().sealed.secret_id]);
+}
+
+fn count(webhook_id: SubscriptionId, secret_id: SecretId) -> RotationCount {
+    RotationCount {
+        webhook_id,
+        secret_id,
+        sent_with_both: 0,
+        verified_with_current: 0,
+        verified_with_previous: 0,
+        confirmed: false,
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_is_metered_while_its_overlap_is_on() {
+    let mut world = World::new().await;
+    let (subscription, first) = made(&mut world, &acme()).await;
+    let (id, hour) = (subscription.webhook_id, Duration::from_secs(3600));
+    assert_eq!(rotation(&mut world.connection, id).await.unwrap(), None);
+    let second = secret(&world);
+    let rotated = rotate_secret(&mut world.connection, &acme(), id, second.clone(), hour).await.unwrap().unwrap();
+    let silent = rotation(&mut world.connection, id).await.unwrap().unwrap();
+    assert_eq!(Some(silent.previous_expires_at), rotated.previous_expires_at);
+    assert_eq!((silent.sent_with_both, silent.still_on_previous(), silent.confirmed_at), (0, None, None));
+
+    let told = RotationCount { sent_with_both: 5, verified_with_previous: 2, ..count(id, second.secret_id) };
+    let of_another = RotationCount { sent_with_both: 100, confirmed: true, ..count(id, first.secret_id) };
+    let of_nobody = RotationCount { sent_with_both: 100, ..count(SubscriptionId::floor(0), second.secret_id) };
+    count_rotations(&mut world.connection, &[told, of_another, of_nobody]).await.unwrap();
+    let after = rotation(&mut world.connection, id).await.unwrap().unwrap();
+    assert_eq!((after.sent_with_both, after.verified_with_previous, after.verified_with_current), (5, 2, 0));
+    assert_eq!((after.still_on_previous(), after.confirmed_at), (Some(true), None));
+
+    let confirmed = RotationCount { confirmed: true, ..count(id, second.secret_id) };
+    count_rotations(&mut world.connection, &[confirmed]).await.unwrap();
+    let after = rotation(&mut world.connection, id).await.unwrap().unwrap();
+    assert!(after.confirmed_at.is_some() && after.last_verified_with_current_at.is_none());
+    let switched = RotationCount { sent_with_both: 1, verified_with_current: 1, ..count(id, second.secret_id) };
+    count_rotations(&mut world.connection, &[switched]).await.unwrap();
+    let last = rotation(&mut world.connection, id).await.unwrap().unwrap();
+    assert_eq!((last.sent_with_both, last.verified_with_current), (6, 1));
+    assert_eq!(
+        (last.still_on_previous(), last.confirmed_at),
+        (Some(false), after.confirmed_at),
+        "the first time stays"
+    );
+
+    let third = secret(&world);
+    rotate_secret(&mut world.connection, &acme(), id, third, hour).await.unwrap().unwrap();
+    let fresh = rotation(&mut world.connection, id).await.unwrap().unwrap();
+    assert_eq!((fresh.sent_with_both, fresh.confirmed_at, fresh.still_on_previous()), (0, None, None), "a new meter");
+    world.sql("UPDATE external_webhook_rotations SET previous_expires_at = now()").await;
+    assert_eq!(rotation(&mut world.connection, id).await.unwrap(), None, "its overlap is over");
+    let fourth = secret(&world);
+    rotate_secret(&mut world.connection, &acme(), id, fourth, hour).await.unwrap().unwrap();
+    let fifth = secret(&world);
+    rotate_secret(&mut world.connection, &acme(), id, fifth, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(rotation(&mut world.connection, id).await.unwrap(), None, "there is no overlap");
 }
 
 #[tokio::test]
