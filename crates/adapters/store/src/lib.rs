@@ -36,6 +36,7 @@ pub mod monitoring_reads;
 pub mod partitions;
 pub mod partners;
 pub mod pool;
+pub mod replays;
 mod schema;
 pub mod settlement;
 mod statement;

@@ -1,7 +1,7 @@
 //! Day partitions of events, deliveries and attempts: made ahead, dropped when their time has passed.
 //!
-//! A day is dropped as a whole, or kept as a whole: as long as a single delivery of it waits, or a delivery made later
-//! repeats one of its events, all of it stays.
+//! A day is dropped as a whole, or kept as a whole: as long as a single delivery of it waits, a delivery made later repeats
+//! one of its events and waits, or a replay has yet to go over it, all of it stays.
 //!
 //! All other statements run on meanwhile. Making a day takes no lock that they wait for. Dropping one takes the parents',
 //! before the partitions' as everybody does, for as long as three catalogue changes take, and gives up rather than wait.
@@ -33,7 +33,7 @@ const LOCK_PARENTS: &str = "LOCK TABLE ONLY public.webhook_events, ONLY public.w
 pub struct Expiry {
     /// Days whose partitions were dropped.
     pub dropped: Vec<NaiveDate>,
-    /// Days that are past retention, and stay because a delivery still waits.
+    /// Days that are past retention, and stay because a delivery still waits or a replay has yet to come to them.
     pub kept: Vec<NaiveDate>,
 }
 
@@ -62,7 +62,8 @@ statement! {
 }
 
 statement! {
-    /// Whether a delivery made on the day waits, or one made later waits with an event of the day.
+    /// Whether a delivery made on the day waits, or one made later waits with an event of the day, or a running replay has
+    /// not gone over the day yet.
     struct IsWaitedFor {
         first: Uuid => SqlUuid,
         after: Uuid => SqlUuid,
@@ -73,7 +74,9 @@ statement! {
                         WHERE d.held_reason IS NOT NULL AND d.delivery_id >= $1 AND d.delivery_id < $2)
              OR EXISTS (SELECT FROM webhook_deliveries AS d
                         WHERE d.original_delivery_id IS NOT NULL AND d.event_id >= $1 AND d.event_id < $2
-                            AND (d.queued_until IS NOT NULL OR d.held_reason IS NOT NULL))";
+                            AND (d.queued_until IS NOT NULL OR d.held_reason IS NOT NULL))
+             OR EXISTS (SELECT FROM replay_jobs AS j
+                        WHERE j.state = 'RUNNING' AND j.cursor_delivery_id < $2 AND onering.uuid_floor(j.range_to) > $1)";
 }
 
 /// Makes the missing partitions from yesterday to `days_ahead` days from now (UTC), and answers how many it made: none where
@@ -100,7 +103,7 @@ pub async fn days(connection: &mut AsyncPgConnection) -> Result<Vec<NaiveDate>, 
     Days {}.load(connection).await.during("list partitions")
 }
 
-/// Drops the days that lie wholly more than `keep` in the past and that no delivery waits for. Leaves the rest to another
+/// Drops the days that lie wholly more than `keep` in the past and that no delivery waits for and no replay. Leaves the rest to another
 /// process that changes partitions at the same moment.
 ///
 /// # Errors
@@ -163,7 +166,7 @@ async fn is_waited_for(
     after: NaiveDate,
 ) -> Result<bool, StoreError> {
     let query = IsWaitedFor { first: floor(day), after: floor(after) };
-    query.get_result(connection).await.during("look for waiting deliveries")
+    query.get_result(connection).await.during("look for who needs a day")
 }
 
 /// The smallest id of a day.

@@ -238,6 +238,35 @@ diesel::table! {
 }
 
 diesel::table! {
+    replay_jobs (replay_id) {
+        replay_id -> Uuid,
+        state -> Text,
+        range_from -> Timestamptz,
+        range_to -> Timestamptz,
+        statuses -> Array<Text>,
+        webhook_id -> Nullable<Uuid>,
+        event_type -> Nullable<Text>,
+        owner_id -> Nullable<Text>,
+        rate_per_second -> Integer,
+        matched -> BigInt,
+        replayed -> BigInt,
+        skipped_subscription_deleted -> BigInt,
+        skipped_event_gone -> BigInt,
+        skipped_still_waiting -> BigInt,
+        skipped_already_delivered -> BigInt,
+        cursor_delivery_id -> Uuid,
+        rate_used_until -> Timestamptz,
+        worker -> Nullable<Text>,
+        leased_until -> Nullable<Timestamptz>,
+        failure -> Nullable<Text>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     request_latency_stats (minute, process, bucket) {
         minute -> Timestamptz,
         process -> Text,
@@ -310,6 +339,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     flag_receipts,
     idempotency_keys,
     partners,
+    replay_jobs,
     request_latency_stats,
     request_stats,
     webhook_deliveries,

@@ -57,6 +57,12 @@ impl DatabaseTime {
         Self(self.0.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// This much earlier.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -88,6 +94,7 @@ mod tests {
             let (one, other) = (DatabaseTime::from_micros(micros), DatabaseTime::from_micros(other));
             let later = one.plus(Duration::from_secs(wait));
             prop_assert!(later >= one);
+            prop_assert!(one.minus(Duration::from_secs(wait)) <= one);
             let _ = (one.to_utc(), one.since(other), one.millis(), DatabaseTime::from_millis(micros));
         }
 

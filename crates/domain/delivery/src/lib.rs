@@ -2,8 +2,8 @@
 //!
 //! A delivery is one event for one subscription. Entry points: [`settle`] turns one attempt's [`Answer`] into the
 //! [`Settlement`] to write; [`judge`] is the table of answers beneath it; [`RetrySchedule`] says when to try again;
-//! [`Lease`] says who may try; [`Circumstances`] says whether to try at all;
-//! [`FailurePolicy`] says what follows when all tries fail for days; [`Ledger`] proves that nothing was lost.
+//! [`Lease`] says who may try; [`Circumstances`] says whether to try at all; [`FailurePolicy`] says what follows when all tries
+//! fail for days; [`Ledger`] proves that nothing was lost; [`ReplayPace`] spreads a replay over time.
 //!
 //! Invariants: a final [`Status`] never changes; a retry is never earlier than the schedule's entry; no number a
 //! receiver chose is used before it was capped.
@@ -18,6 +18,8 @@ mod holding;
 mod lease;
 mod ledger;
 mod outcome;
+mod replay;
+mod replay_pace;
 pub mod retry_after;
 mod schedule;
 mod settlement;
@@ -34,6 +36,8 @@ pub use holding::{Circumstances, HeldReason, Standing};
 pub use lease::Lease;
 pub use ledger::Ledger;
 pub use outcome::{AttemptOutcome, JudgePolicy, Outcome, judge};
+pub use replay::{ReplaySkips, ReplayState, ReplayStatuses, ReplayStatusesError};
+pub use replay_pace::{ReplayPace, ReplayRate, ReplayRateError};
 pub use schedule::{Next, RetrySchedule, ScheduleError};
 pub use settlement::{Attempt, AttemptLog, Rules, Settlement, settle};
 pub use snippet::Snippet;

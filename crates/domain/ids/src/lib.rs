@@ -21,5 +21,5 @@ pub use error::IdError;
 pub use owner::OwnerId;
 pub use recipient::Recipient;
 pub use typed::{
-    AdminKeyId, AuditId, BlockId, DeliveryId, EventId, KeyId, RequestId, SecretId, SubscriptionId, TypedId,
+    AdminKeyId, AuditId, BlockId, DeliveryId, EventId, KeyId, ReplayId, RequestId, SecretId, SubscriptionId, TypedId,
 };

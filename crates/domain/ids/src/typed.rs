@@ -126,6 +126,8 @@ typed_ids! {
     AdminKeyId = "adm";
     /// A row of the audit log.
     AuditId = "aud";
+    /// A job that sends deliveries of a range of time again.
+    ReplayId = "rpl";
     /// One HTTP request, in answers and logs.
     RequestId = "req";
 }
@@ -187,9 +189,10 @@ mod tests {
             BlockId::PREFIX,
             AdminKeyId::PREFIX,
             AuditId::PREFIX,
+            ReplayId::PREFIX,
             RequestId::PREFIX,
         ];
-        assert_eq!(prefixes, ["key", "sec", "evt", "wh", "dlv", "blk", "adm", "aud", "req"]);
+        assert_eq!(prefixes, ["key", "sec", "evt", "wh", "dlv", "blk", "adm", "aud", "rpl", "req"]);
         assert_eq!(prefixes.len(), std::collections::BTreeSet::from(prefixes).len());
     }
 

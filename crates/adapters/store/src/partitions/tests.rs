@@ -235,3 +235,24 @@ async fn nobody_is_the_victim_of_a_drop() {
     drop_expired(&mut world.connection, DAY).await.unwrap();
     assert_eq!(days(&mut world.connection).await.unwrap()[0], today - chrono::Days::new(1));
 }
+
+#[tokio::test]
+async fn a_day_that_a_replay_has_yet_to_go_over_stays() {
+    let mut world = World::new().await;
+    let old = old_days(&mut world).await;
+    settle_everything(&mut world).await;
+    // It has come as far as the end of the first day, and ends with the second.
+    world
+        .sql(&format!(
+            "INSERT INTO replay_jobs (replay_id, range_from, range_to, statuses, rate_per_second, matched, cursor_delivery_id, \
+                 created_by) \
+             SELECT onering.uuid_v7(), '{0} 00:00Z', '{2} 00:00Z', ARRAY['DEAD'], 1, 2, \
+                 onering.uuid_floor('{1} 00:00Z'), 'ada'",
+            old[0], old[1], old[2]
+        ))
+        .await;
+    let expiry = drop_expired(&mut world.connection, DAY).await.unwrap();
+    assert_eq!((expiry.dropped, expiry.kept), (vec![old[0], old[2]], vec![old[1]]));
+    world.sql("UPDATE replay_jobs SET state = 'CANCELLED', finished_at = now()").await;
+    assert_eq!(drop_expired(&mut world.connection, DAY).await.unwrap().dropped, [old[1]]);
+}

@@ -1,0 +1,2 @@
+DROP INDEX webhook_deliveries_repeats;
+DROP TABLE replay_jobs;
