@@ -63,7 +63,7 @@ async fn drop_expired(context: Arc<Context>, kept: Duration) -> Result<(), Store
         tracing::info!(%day, "dropped an expired day");
     }
     for day in expiry.kept {
-        tracing::warn!(%day, "an expired day still has deliveries that wait, and is kept");
+        tracing::warn!(%day, "an expired day still has deliveries that wait or are to be replayed, and is kept");
     }
     Ok(())
 }

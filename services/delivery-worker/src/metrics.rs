@@ -39,6 +39,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) put_off: Counter,
     /// Stream entries that could not be read.
     pub(crate) garbled: Counter,
+    /// Deliveries made by replays.
+    pub(crate) replayed: Counter,
 }
 
 impl WorkerMetrics {
@@ -97,6 +99,7 @@ impl WorkerMetrics {
                 "Due deliveries put off because their lane was full and they stood before those of others",
             )?,
             garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
+            replayed: metrics.counter("onering_replayed_total", "Deliveries that replays made again")?,
         })
     }
 

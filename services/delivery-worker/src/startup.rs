@@ -19,6 +19,7 @@ use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
 use crate::places::Room;
 use crate::recovery::Recovery;
+use crate::replay;
 use crate::rotation_meter::RotationMeter;
 use crate::settling::{Finished, Settling};
 use crate::subscription_cache::SubscriptionCache;
@@ -144,6 +145,8 @@ fn help(service: &ServiceContext, context: &Arc<Context>) {
         let context = Arc::clone(&metered);
         async move { context.rotations.run(&context.pool, &stop).await }
     });
+    let replaying = Arc::clone(context);
+    tasks.spawn("replays", move |stop| replay::run(Arc::clone(&replaying), stop));
     // A subscription that changes is forgotten, and it is looked at once whether that releases something.
     let (forgetful, announcements) = (Arc::clone(context), service.announcements.clone());
     tasks.spawn("forget what has changed", move |stop| {

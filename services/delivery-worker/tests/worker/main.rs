@@ -8,5 +8,6 @@ mod isolation;
 mod journeys;
 mod lanes;
 mod outages;
+mod replays;
 mod spoilt_rows;
 mod stream;
