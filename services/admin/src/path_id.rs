@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use onering_ids::{AdminKeyId, BlockId, DeliveryId, KeyId, OwnerId, SubscriptionId};
+use onering_ids::{AdminKeyId, BlockId, DeliveryId, KeyId, OwnerId, ReplayId, SubscriptionId};
 use onering_problem::{Code, Problem};
 use onering_rollout::Switch;
 use onering_web::ApiError;
@@ -32,6 +32,7 @@ named! {
     KeyId = "key",
     SubscriptionId = "subscription",
     DeliveryId = "delivery",
+    ReplayId = "replay",
     BlockId = "blocklist entry",
     AdminKeyId = "admin key",
     OwnerId = "partner",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use onering_ids::{AdminKeyId, AuditId, BlockId, DeliveryId, KeyId, OwnerId, SubscriptionId};
+use onering_ids::{AdminKeyId, AuditId, BlockId, DeliveryId, KeyId, OwnerId, ReplayId, SubscriptionId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -36,6 +36,7 @@ cursor_keys! {
     DeliveryId = "deliveries";
     KeyId = "keys";
     OwnerId = "partners";
+    ReplayId = "replays";
     SubscriptionId = "subscriptions";
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod create_partner;
 pub(crate) mod delete_key;
 mod key_audit;
 pub(crate) mod override_flag;
+pub(crate) mod replay;
 pub(crate) mod revoke_admin_key;
 pub(crate) mod rotate_key;
 pub(crate) mod switch_key;

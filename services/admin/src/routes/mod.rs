@@ -10,6 +10,7 @@ pub(crate) mod event_types;
 pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod partners;
+pub(crate) mod replays;
 pub(crate) mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
@@ -72,6 +73,9 @@ routes! {
     "/v1/admin/external/deliveries" { get deliveries::list }
     "/v1/admin/external/deliveries/{id}" { get deliveries::get }
     "/v1/admin/external/deliveries/{id}/resend" { post deliveries::resend }
+    "/v1/admin/external/replays" { post replays::start get replays::list }
+    "/v1/admin/external/replays/{id}" { get replays::get }
+    "/v1/admin/external/replays/{id}/cancel" { post replays::cancel }
     "/v1/admin/external/blocklist" { post blocklist::create get blocklist::list }
     "/v1/admin/external/blocklist/{id}" { delete blocklist::delete }
     "/v1/admin/partners" { post partners::create get partners::list }

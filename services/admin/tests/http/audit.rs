@@ -62,6 +62,13 @@ async fn change_everything(world: &World) -> (Vec<&'static str>, Vec<String>) {
     world.delete(&of_hook).await.expect(204);
     done("subscription.delete");
 
+    let range = json!({"from": "2026-11-22T10:00:00Z", "to": "2026-11-22T11:00:00Z"});
+    let replay = world.post("/v1/admin/external/replays", &range).await.expect(201);
+    done("replay.create");
+    let cancel = format!("/v1/admin/external/replays/{}/cancel", text(&replay, "id"));
+    world.post(&cancel, &json!({})).await.expect(200);
+    done("replay.cancel");
+
     let flag = "/v1/admin/flags/ONERING_WEBHOOKS_ENABLED";
     world.put(flag, &json!({"value": false, "reason": "drill"})).await.expect(200);
     done("flag.set");

@@ -19,6 +19,7 @@ mod key_rotation;
 mod keys;
 mod lists;
 mod partners;
+mod replays;
 mod roles;
 mod support;
 mod webhooks;
