@@ -9,7 +9,9 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
-pub(crate) use operations::{Audit, Keys, KeysAction, Migrate, Smoke, Tail, Webhooks, WebhooksAction};
+pub(crate) use operations::{
+    Audit, Keys, KeysAction, Migrate, Replay, ReplayAction, Smoke, StartReplay, Tail, Webhooks, WebhooksAction,
+};
 pub(crate) use stack::{Bench, FrontDoor, IsolationBench, SampleProduct, SpecialBench, Status, Supervise, Up};
 pub(crate) use tools::{Sign, Sink, Verify};
 
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Subscriptions of any partner
     Webhooks(Webhooks),
+    /// Send the deliveries of a range of time again
+    Replay(Replay),
     /// Print the signature headers of a body
     Sign(Sign),
     /// Check the signature headers of a body; exit 1 unless it is genuine and fresh

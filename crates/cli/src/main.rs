@@ -13,6 +13,7 @@ mod front_door;
 mod keys;
 mod migrate;
 mod output;
+mod replay;
 mod sample_product;
 mod signatures;
 mod sink;
@@ -51,6 +52,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Sink(options) => sink::run(options).await,
         Command::Keys(options) => keys::run(options).await,
         Command::Webhooks(options) => webhooks::run(options).await,
+        Command::Replay(options) => replay::run(options).await,
         Command::Sign(options) => signatures::sign(&options),
         Command::Verify(options) => signatures::verify(&options),
         Command::Tail(options) => tail::run(options).await,

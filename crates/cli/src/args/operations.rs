@@ -1,7 +1,7 @@
 //! Commands that talk to a running platform or its database.
 
 use clap::{Args, Subcommand};
-use onering_ids::{KeyId, SubscriptionId};
+use onering_ids::{KeyId, ReplayId, SubscriptionId};
 
 use super::{DatabaseAccess, OperatorAccess};
 
@@ -157,6 +157,73 @@ pub(crate) enum WebhooksAction {
         /// wh_…
         webhook_id: SubscriptionId,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) access: OperatorAccess,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) action: ReplayAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReplayAction {
+    /// Send deliveries again, or count them
+    Start(StartReplay),
+    /// Show one replay and how far it is
+    Status {
+        /// rpl_…
+        replay_id: ReplayId,
+        /// Show its progress until it is over; exit 1 unless it is done
+        #[arg(long)]
+        watch: bool,
+    },
+    /// List replays, newest first
+    List {
+        /// In this state only, as RUNNING
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Stop a running replay; what it made is delivered
+    Cancel {
+        /// rpl_…
+        replay_id: ReplayId,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct StartReplay {
+    /// Start of the range (RFC 3339), by the time the deliveries were made
+    #[arg(long)]
+    pub(crate) from: chrono::DateTime<chrono::Utc>,
+    /// End of the range (RFC 3339); now when left out
+    #[arg(long)]
+    pub(crate) to: Option<chrono::DateTime<chrono::Utc>>,
+    /// Final statuses, comma-separated; DEAD,REPLAY_EXPIRED when left out
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) status: Option<Vec<String>>,
+    /// Of this subscription only (wh_…)
+    #[arg(long)]
+    pub(crate) webhook: Option<SubscriptionId>,
+    /// Of this event type only
+    #[arg(long)]
+    pub(crate) event_type: Option<String>,
+    /// Of this partner only
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
+    /// Deliveries a second, at most; 100 when left out
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
+    /// Count what there is to send again, and send nothing
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) dry_run: bool,
+    /// Show its progress until it is over; exit 1 unless it is done
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Args)]
