@@ -7,7 +7,9 @@ use onering_metrics_model::{
     ExternalCounts, Histogram, RotationProgress, TierMetrics, WebhookCounts, WebhookHealth, mean_retries, rate,
 };
 use onering_problem::Code;
-use onering_store::monitoring_reads::{BucketCount, KeyCount, OutcomeTotal, RequestTotal, SubscriptionHealth, Waiting};
+use onering_store::monitoring_reads::{
+    BucketCount, KeyCount, OutcomeTotal, RequestTotal, SubscriptionHealth, TroubledSubscriptions, Waiting,
+};
 use onering_webhooks::Rotation;
 
 /// The tier of answers to callers who were not recognised.
@@ -70,6 +72,7 @@ pub(crate) fn webhook_counts(
     outcomes: &[OutcomeTotal],
     waiting: &Waiting,
     latency_ms: &[BucketCount],
+    troubled: TroubledSubscriptions,
     now: DateTime<Utc>,
 ) -> WebhookCounts {
     let ended = Ended::of(outcomes);
@@ -87,6 +90,8 @@ pub(crate) fn webhook_counts(
         circuit_open: 0,
         circuit_opens: 0,
         pii_findings: None,
+        subscriptions_failing: troubled.failing,
+        subscriptions_disabled: troubled.disabled,
     }
 }
 
@@ -243,11 +248,14 @@ mod tests {
             oldest_waiting_at: oldest,
             oldest_held_at: None,
         };
-        let counts = webhook_counts(&[], &at(Some(now - TimeDelta::milliseconds(1_500))), &[], now);
+        let troubled = TroubledSubscriptions { failing: 2, disabled: 1 };
+        let of = |waiting: &Waiting| webhook_counts(&[], waiting, &[], troubled, now);
+        let counts = of(&at(Some(now - TimeDelta::milliseconds(1_500))));
+        assert_eq!((counts.subscriptions_failing, counts.subscriptions_disabled), (2, 1));
         assert_eq!((counts.pending, counts.retrying, counts.held), (6, 2, 4));
         assert_eq!(counts.oldest_pending_seconds, Some(1.5));
-        let ahead = webhook_counts(&[], &at(Some(now + TimeDelta::seconds(9))), &[], now);
+        let ahead = of(&at(Some(now + TimeDelta::seconds(9))));
         assert_eq!(ahead.oldest_pending_seconds, Some(0.0));
-        assert_eq!(webhook_counts(&[], &at(None), &[], now).oldest_pending_seconds, None);
+        assert_eq!(of(&at(None)).oldest_pending_seconds, None);
     }
 }

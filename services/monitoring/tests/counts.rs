@@ -114,6 +114,7 @@ async fn alerts_fire_strictly_above() {
         ("ONERING_ALERT_RATE_LIMIT_HITS_24H", "4"),
         ("ONERING_ALERT_REPLAY_REJECTED_24H", "5"),
         ("ONERING_ALERT_LATENCY_P90_SECONDS", "0.1"),
+        ("ONERING_ALERT_SUBSCRIPTIONS_FAILING", "1"),
     ];
     let stack = Stack::with(&thresholds).await;
     let (now, webhook) = (stack.now(), SubscriptionId::floor(1));
@@ -122,8 +123,21 @@ async fn alerts_fire_strictly_above() {
     stack.answers(now, "MISSING_API_KEY", "none", false, 3).await;
     stack.answers(now, "RATE_LIMITED", "pro", false, 4).await;
     stack.latency(now, 100, 1).await;
-    let names = ["dead_letter", "auth_failures", "rate_limits", "replay_rejected", "latency_p90"];
-    assert_eq!(firing(&stack).await, [false; 5].map(Some), "at the thresholds");
+    for owner in ["one", "two", "three"] {
+        stack.subscription(owner).await;
+    }
+    let warned = "UPDATE external_webhooks SET failing_since = now(), failure_warnings = 1 WHERE owner_id";
+    stack.execute(&format!("{warned} = 'one'")).await;
+    let names = [
+        "dead_letter",
+        "auth_failures",
+        "rate_limits",
+        "replay_rejected",
+        "latency_p90",
+        "subscriptions_failing",
+        "subscriptions_disabled",
+    ];
+    assert_eq!(firing(&stack).await, [false; 7].map(Some), "at the thresholds");
     let alerts = stack.read("/v1/monitoring/alerts").await;
     let listed: Vec<_> = alerts["alerts"].as_array().unwrap().iter().map(|alert| &alert["name"]).collect();
     assert_eq!(listed, names);
@@ -139,13 +153,18 @@ async fn alerts_fire_strictly_above() {
     stack.answers(before, "TOO_MANY_AUTH_FAILURES", "none", false, 1).await;
     stack.answers(before, "RATE_LIMITED", "free", true, 1).await;
     stack.latency(before, 101, 9).await;
-    assert_eq!(firing(&stack).await, [true; 5].map(Some), "just above");
-    assert_eq!(stack.read("/v1/monitoring/alerts").await["firing"], 5);
+    stack.execute(&format!("{warned} = 'two'")).await;
+    let disabled = "status = 'disabled', disabled_by = 'platform', disabled_reason = 'x', disabled_at = now()";
+    stack.execute(&format!("UPDATE external_webhooks SET {disabled} WHERE owner_id = 'three'")).await;
+    assert_eq!(firing(&stack).await, [true; 7].map(Some), "just above");
+    assert_eq!(stack.read("/v1/monitoring/alerts").await["firing"], 7);
+    let metrics = stack.read(WEBHOOKS).await;
+    assert_eq!((&metrics["subscriptions_failing"], &metrics["subscriptions_disabled_24h"]), (&json!(2), &json!(1)));
     stack.stop().await;
 }
 
 /// Which alerts fire, if all three answers agree about it.
-async fn firing(stack: &Stack) -> [Option<bool>; 5] {
+async fn firing(stack: &Stack) -> [Option<bool>; 7] {
     let (external, webhooks) = (stack.read(EXTERNAL).await, stack.read(WEBHOOKS).await);
     let alerts = stack.read("/v1/monitoring/alerts").await;
     let listed = |index: usize| alerts["alerts"][index]["firing"].as_bool();
@@ -161,6 +180,8 @@ async fn firing(stack: &Stack) -> [Option<bool>; 5] {
         same(&[&gateway["rate_limits"], &gateway["rate_limit_hits_exceeded"]], 2),
         same(&[&gateway["replay_rejected"], &delivery["replay_rejected_exceeded"]], 3),
         same(&[&gateway["latency_p90"], &delivery["latency_p90_exceeded"]], 4),
+        same(&[&delivery["subscriptions_failing_exceeded"]], 5),
+        same(&[&delivery["subscriptions_disabled_exceeded"]], 6),
     ]
 }
 
@@ -235,7 +256,8 @@ async fn the_ledger_balances_until_a_row_is_gone() {
     let ledger = stack.read(&path).await;
     let from = (stack.now() - TimeDelta::hours(23)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let expected = json!({
-        "timestamp": ledger["timestamp"], "from": from, "to": to, "matched": 7, "repeated": 0, "pending": 2, "held": 1,
+        "timestamp": ledger["timestamp"], "from": from, "to": to, "owner_id": null, "broadcast": null,
+        "broadcast_unbalanced": null, "matched": 7, "repeated": 0, "pending": 2, "held": 1,
         "retrying": 1, "delivered": 1, "dead": 1, "replay_expired": 1, "cancelled": 1, "waiting": 3, "missing": 0,
         "balances": true,
     });
@@ -245,5 +267,29 @@ async fn the_ledger_balances_until_a_row_is_gone() {
     assert_eq!((&ledger["missing"], &ledger["balances"]), (&json!(1), &json!(false)));
     let empty = stack.read("/v1/monitoring/audit?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z").await;
     assert_eq!((&empty["matched"], &empty["balances"]), (&json!(0), &json!(true)));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_partners_ledger_and_what_cannot_be_known() {
+    let stack = Stack::open().await;
+    for owner in ["acme", "other"] {
+        stack.subscription(owner).await;
+    }
+    for (owner, event_type) in [("acme", "a.own"), ("other", "b.own"), ("*", "c.all")] {
+        stack.delivery(owner, event_type, "").await;
+    }
+    let to = (stack.now() + TimeDelta::hours(1)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let of = async |owner: &str| {
+        let ledger = stack.read(&format!("/v1/monitoring/audit?to={to}&owner_id={owner}")).await;
+        let fields = ["owner_id", "matched", "pending", "missing", "broadcast", "broadcast_unbalanced", "balances"];
+        json!(fields.map(|field| ledger[field].clone()))
+    };
+    assert_eq!(of("acme").await, json!(["acme", 2, 2, 0, 1, 0, true]));
+    stack.execute("DELETE FROM webhook_deliveries WHERE event_type = 'a.own'").await;
+    assert_eq!(of("acme").await, json!(["acme", 2, 1, 1, 1, 0, false]));
+    assert_eq!(of("other").await, json!(["other", 2, 2, 0, 1, 0, true]), "which is not this partner's loss");
+    stack.execute("DELETE FROM webhook_deliveries WHERE event_type = 'c.all' AND owner_id = 'acme'").await;
+    assert_eq!(of("other").await, json!(["other", 2, 2, 0, 1, 1, false]), "it could have been this one's");
     stack.stop().await;
 }

@@ -128,7 +128,8 @@ async fn bad_questions_name_what_is_bad() {
         (format!("{audit}from=yesterday"), query(Some("from"))),
         (format!("{audit}from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z"), query(Some("from"))),
         (format!("{audit}to=-262143-01-01T00:00:00Z"), query(Some("from"))),
-        (format!("{audit}owner_id=acme"), query(Some("owner_id"))),
+        (format!("{audit}owner_id=%21"), query(Some("owner_id"))),
+        (format!("{audit}owner_id=nobody"), refusal(404, "NOT_FOUND", None)),
     ] {
         assert_eq!(problem(stack.request(&path)).await, expected, "{path}");
     }

@@ -174,6 +174,12 @@ variables! {
         /// Delivery latency at the 90th percentile above which an alert fires.
         ALERT_LATENCY_P90_SECONDS = "ONERING_ALERT_LATENCY_P90_SECONDS",
             Decimal { min: 0.0, max: 86_400.0, unit: "seconds" }, Value("5.0"), &[Monitoring];
+        /// Subscriptions failing so long that their partners were warned, above which an alert fires.
+        ALERT_SUBSCRIPTIONS_FAILING = "ONERING_ALERT_SUBSCRIPTIONS_FAILING",
+            Whole { min: 0, max: 1_000_000_000, unit: "subscriptions" }, Value("0"), &[Monitoring];
+        /// Subscriptions the platform disabled in 24 h above which an alert fires.
+        ALERT_SUBSCRIPTIONS_DISABLED_24H = "ONERING_ALERT_SUBSCRIPTIONS_DISABLED_24H",
+            Whole { min: 0, max: 1_000_000_000, unit: "subscriptions" }, Value("0"), &[Monitoring];
     }
     Telemetry {
         /// What is logged: a level, or directives by module (`info,onering_queue=debug`).

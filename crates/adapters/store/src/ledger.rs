@@ -3,13 +3,17 @@
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use onering_delivery::{Ledger, Status};
-use onering_ids::EventId;
+use onering_delivery::{Ledger, PartnerLedger, Status};
+use onering_ids::{EventId, OwnerId};
 use uuid::Uuid;
 
 use crate::columns::word;
 use crate::statement::statement;
 use crate::{Context, StoreError};
+
+mod received;
+
+pub use received::{Comparison, ReceivedList, Undelivered};
 
 /// An event whose deliveries are not as many as it matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +41,48 @@ statement! {
 }
 
 statement! {
-    struct Unbalanced {
+    /// The first row, without a status, is the promised side: in all, of events for all partners, and how many of those
+    /// events do not add up.
+    struct ReadOfOwner<'a> {
         first: Uuid => SqlUuid,
         after: Uuid => SqlUuid,
+        owner_id: &'a str => Text,
+    } -> (Nullable<Text>, BigInt, BigInt, BigInt) =
+        "WITH broadcast AS (
+             SELECT e.event_id, e.matched, count(d.delivery_id) AS found, count(*) FILTER (WHERE d.owner_id = $3) AS own
+             FROM webhook_events AS e
+             LEFT JOIN webhook_deliveries AS d ON d.event_id = e.event_id AND d.original_delivery_id IS NULL
+                 AND d.delivery_id >= $1 AND d.delivery_id < $2
+             WHERE e.event_id >= $1 AND e.event_id < $2 AND e.owner_id = '*' GROUP BY e.event_id, e.matched
+         ), shared AS (
+             SELECT coalesce(sum(b.own), 0)::bigint AS own, count(*) FILTER (WHERE b.matched <> b.found) AS unbalanced
+             FROM broadcast AS b
+         ), promised AS (
+             SELECT coalesce(sum(e.matched), 0) AS matched FROM webhook_events AS e
+             WHERE e.event_id >= $1 AND e.event_id < $2 AND e.owner_id = $3
+         )
+         SELECT NULL, p.matched + s.own, s.own, s.unbalanced FROM promised AS p, shared AS s
+         UNION ALL
+         SELECT d.status, count(*), count(*) FILTER (WHERE d.original_delivery_id IS NOT NULL),
+             count(*) FILTER (WHERE d.held_reason IS NOT NULL)
+         FROM webhook_deliveries AS d WHERE d.owner_id = $3 AND d.delivery_id >= $1 AND d.delivery_id < $2 GROUP BY d.status";
+}
+
+statement! {
+    struct Unbalanced<'a> {
+        first: Uuid => SqlUuid,
+        after: Uuid => SqlUuid,
+        owner_id: Option<&'a str> => Nullable<Text>,
         limit: i64 => BigInt,
     } -> (SqlUuid, Integer, BigInt) =
         "SELECT e.event_id, e.matched, coalesce(d.found, 0)
-         FROM (SELECT event_id, matched FROM webhook_events WHERE event_id >= $1 AND event_id < $2) AS e
+         FROM (SELECT event_id, matched FROM webhook_events
+               WHERE event_id >= $1 AND event_id < $2 AND ($3 IS NULL OR owner_id IN ($3, '*'))) AS e
          LEFT JOIN (
              SELECT event_id, count(*) AS found FROM webhook_deliveries
              WHERE delivery_id >= $1 AND delivery_id < $2 AND original_delivery_id IS NULL GROUP BY event_id
          ) AS d ON d.event_id = e.event_id
-         WHERE e.matched <> coalesce(d.found, 0) ORDER BY e.event_id LIMIT $3";
+         WHERE e.matched <> coalesce(d.found, 0) ORDER BY e.event_id LIMIT $4";
 }
 
 /// Counts both sides for everything accepted from `from` (inclusive) until `until` (exclusive), to the millisecond, at one
@@ -64,35 +98,60 @@ pub async fn read(
     until: DateTime<Utc>,
 ) -> Result<Ledger, StoreError> {
     let (first, after) = (floor(from), floor(until));
-    let rows: Vec<(Option<String>, i64, i64, i64)> =
-        Read { first, after }.load(connection).await.during("read the ledger")?;
-    let mut ledger = Ledger::default();
-    for (status, rows, repeated, held) in rows {
-        let rows = rows.unsigned_abs();
+    let rows: Vec<Row> = Read { first, after }.load(connection).await.during("read the ledger")?;
+    Ok(gathered(rows)?.0)
+}
+
+/// [`read`] for one partner. What it was promised is what its own events were accepted with, and its deliveries of events
+/// for all partners ([`PartnerLedger`] says what that is worth).
+///
+/// # Errors
+/// As [`read`]. A partner that is not there has an empty ledger.
+pub async fn read_of_owner(
+    connection: &mut AsyncPgConnection,
+    owner: &OwnerId,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<PartnerLedger, StoreError> {
+    let query = ReadOfOwner { first: floor(from), after: floor(until), owner_id: owner.as_str() };
+    let rows: Vec<Row> = query.load(connection).await.during("read a partner's ledger")?;
+    let (ledger, broadcast, broadcast_unbalanced) = gathered(rows)?;
+    Ok(PartnerLedger { ledger, broadcast, broadcast_unbalanced })
+}
+
+type Row = (Option<String>, i64, i64, i64);
+
+/// The ledger, and the further numbers of its promised side.
+fn gathered(rows: Vec<Row>) -> Result<(Ledger, u64, u64), StoreError> {
+    let (mut ledger, mut broadcast, mut unbalanced) = (Ledger::default(), 0, 0);
+    for (status, rows, second, third) in rows {
+        let (rows, second, third) = (rows.unsigned_abs(), second.unsigned_abs(), third.unsigned_abs());
         match status {
-            None => ledger.matched = rows,
+            None => (ledger.matched, broadcast, unbalanced) = (rows, second, third),
             Some(status) => {
                 ledger.add(word::<Status>("webhook_deliveries", "status", &status)?, rows);
-                ledger.repeated = ledger.repeated.saturating_add(repeated.unsigned_abs());
-                ledger.held = ledger.held.saturating_add(held.unsigned_abs());
+                ledger.repeated = ledger.repeated.saturating_add(second);
+                ledger.held = ledger.held.saturating_add(third);
             }
         }
     }
-    Ok(ledger)
+    Ok((ledger, broadcast, unbalanced))
 }
 
 /// Names at most `limit` events of the range that do not have the deliveries they were accepted with, oldest first: where to
-/// look when the ledger does not balance.
+/// look when the ledger does not balance. Of a partner: its own and those for all partners, whosever deliveries they lack.
 ///
 /// # Errors
 /// [`StoreError::Query`].
 pub async fn unbalanced(
     connection: &mut AsyncPgConnection,
+    owner: Option<&OwnerId>,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<UnbalancedEvent>, StoreError> {
-    let query = Unbalanced { first: floor(from), after: floor(until), limit: i64::from(limit) };
+    let owner_id = owner.map(OwnerId::as_str);
+    let query = Unbalanced { first: floor(from), after: floor(until), owner_id, limit: i64::from(limit) };
     let rows: Vec<(Uuid, i32, i64)> = query.load(connection).await.during("look for unbalanced events")?;
     Ok(rows
         .into_iter()

@@ -8,6 +8,7 @@
 mod health;
 mod recent;
 mod totals;
+mod troubled;
 mod waiting;
 
 pub use health::{SubscriptionHealth, subscription_health};
@@ -16,6 +17,7 @@ pub use totals::{
     BucketCount, KeyCount, OutcomeTotal, RequestTotal, delivery_latency, delivery_outcomes, key_counts,
     request_latency, request_totals,
 };
+pub use troubled::{TroubledSubscriptions, troubled_subscriptions};
 pub use waiting::{HeldCount, Waiting, waiting, waiting_of};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Commands that talk to a running platform or its database.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
-use onering_ids::{KeyId, ReplayId, SubscriptionId};
+use onering_ids::{KeyId, OwnerId, ReplayId, SubscriptionId};
 
 use super::{DatabaseAccess, OperatorAccess};
 
@@ -254,6 +256,16 @@ pub(crate) struct Audit {
     /// End of the range (RFC 3339); now when left out
     #[arg(long)]
     pub(crate) to: Option<chrono::DateTime<chrono::Utc>>,
+    /// Of this partner only
+    #[arg(long)]
+    pub(crate) owner: Option<OwnerId>,
+    /// Compare with what the receiver has got: a file of event ids (webhook-id), one a line, or what the sink's
+    /// GET /deliveries answers; - for standard input. Exit 1 when a delivered event is not in it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) received: Option<PathBuf>,
+    /// Whose receiver it is; not needed when --owner has one subscription only
+    #[arg(long, requires = "received")]
+    pub(crate) webhook: Option<SubscriptionId>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

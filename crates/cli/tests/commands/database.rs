@@ -5,7 +5,7 @@ use std::process::Stdio;
 use onering_testkit::{postgres, scratch_dir};
 use serde_json::Value;
 
-use crate::running::{command, run};
+use crate::running::{command, run, run_with_input};
 
 const SUBSCRIPTION: &str = "
     INSERT INTO external_webhooks (webhook_id, owner_id, url, events)
@@ -76,6 +76,101 @@ async fn the_database_may_be_named_by_a_file() {
     let production = [("DATABASE_URL", database.url()), ("ONERING_PROFILE", "production")];
     let refused = run(folder.path(), &production, &["audit"]);
     assert!(refused.code == Some(1) && refused.err.contains("sslmode"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_of_one_partner() {
+    let (database, folder) = (postgres().await, scratch_dir("audit-owner"));
+    let environment = [("DATABASE_URL", database.url())];
+    run(folder.path(), &environment, &["migrate"]).success();
+    let client = database.connect().await;
+    client
+        .batch_execute("INSERT INTO partners (owner_id, name) VALUES ('acme', 'acme'), ('other', 'other')")
+        .await
+        .unwrap();
+    for owner in ["acme", "other"] {
+        client.batch_execute(&SUBSCRIPTION.replace("default", owner)).await.unwrap();
+        client.batch_execute(&format!("SELECT onering.publish_event('{owner}', 'ring.forged', '{{}}')")).await.unwrap();
+    }
+    client.batch_execute("SELECT onering.publish_event('*', 'ring.lost', '{}')").await.unwrap();
+    let acme = ["audit", "--owner", "acme"];
+    let balanced = run(folder.path(), &environment, &acme).success();
+    assert!(
+        balanced.contains("Of acme alone. 1 of these") && balanced.contains("The ledger balances ✅"),
+        "{balanced}"
+    );
+
+    client
+        .batch_execute("DELETE FROM webhook_deliveries WHERE owner_id = 'other' AND event_type = 'ring.forged'")
+        .await
+        .unwrap();
+    run(folder.path(), &environment, &acme).success();
+    assert_eq!(run(folder.path(), &environment, &["audit", "--owner", "other"]).code, Some(1));
+
+    client.batch_execute("DELETE FROM webhook_deliveries WHERE owner_id = 'other'").await.unwrap();
+    let ran = run(folder.path(), &environment, &["audit", "--owner", "acme", "--json"]);
+    assert_eq!(ran.code, Some(1), "it could be acme's: {ran:?}");
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["missing"], &document["broadcast_unbalanced"]), (&Value::from(0), &Value::from(1)));
+    assert_eq!((&document["owner_id"], &document["ledger"]["matched"]), (&Value::from("acme"), &Value::from(2)));
+    let ran = run(folder.path(), &environment, &["audit", "--owner", "nobody"]);
+    assert!(ran.code == Some(1) && ran.err.contains("nobody"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_against_a_receivers_list() {
+    let (database, folder) = (postgres().await, scratch_dir("audit-received"));
+    let environment = [("DATABASE_URL", database.url())];
+    run(folder.path(), &environment, &["migrate"]).success();
+    let client = database.connect().await;
+    client.batch_execute(SUBSCRIPTION).await.unwrap();
+    let publish = "SELECT onering.publish_event('default', 'ring.forged', '{}') FROM generate_series(1, 12000)";
+    client.batch_execute(publish).await.unwrap();
+    let deliver = "UPDATE webhook_deliveries SET status = 'DELIVERED', delivered_at = now(), settled_at = now(), \
+                   queued_until = NULL, attempt_count = 1";
+    client.batch_execute(deliver).await.unwrap();
+    let events = "SELECT onering.typeid('evt', event_id) FROM webhook_events ORDER BY event_id";
+    let events: Vec<String> = client.query(events, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+
+    let list = folder.path().join("received.txt");
+    let received = ["audit", "--received", "received.txt", "--owner", "default"];
+    std::fs::write(&list, events.join("\n")).unwrap();
+    let complete = run(folder.path(), &environment, &received).success();
+    assert!(complete.contains("The receiver has everything ✅"), "{complete}");
+
+    std::fs::write(&list, events[1..].join("\n") + "\nevt_01h455vb4pex5vsknk084sn02q\n").unwrap();
+    let ran = run(folder.path(), &environment, &received);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains("missing 1") && ran.out.contains(&events[0]) && ran.out.contains("dlv_"), "{ran:?}");
+    assert!(ran.out.contains("evt_01h455vb4pex5vsknk084sn02q"), "what is unknown here is named: {ran:?}");
+
+    // As the sink prints it, from standard input.
+    let webhook = "SELECT onering.typeid('wh', webhook_id) FROM external_webhooks";
+    let webhook: String = client.query_one(webhook, &[]).await.unwrap().get(0);
+    let entries: Vec<Value> =
+        events[..11_998].iter().map(|event| serde_json::json!({ "event_id": event, "status": 200 })).collect();
+    let sink = serde_json::json!({ "count": entries.len(), "deliveries": entries }).to_string();
+    let from_sink = ["audit", "--received", "-", "--webhook", &webhook, "--json"];
+    let ran = run_with_input(folder.path(), &environment, &from_sink, sink.as_bytes());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["delivered"], &document["not_received"]), (&Value::from(12_000), &Value::from(2)));
+    assert_eq!(document["first_not_received"][1]["event_id"], events[11_999].as_str());
+    assert_eq!((&document["unknown"], &document["complete"]), (&Value::from(0), &Value::from(false)));
+
+    client.batch_execute(SUBSCRIPTION).await.unwrap();
+    for (arguments, said) in [
+        (received.to_vec(), "--webhook"),
+        (vec!["audit", "--received", "received.txt"], "--webhook"),
+        (vec!["audit", "--received", "received.txt", "--webhook", "wh_01h455vb4pex5vsknk084sn02q"], "wh_01h455vb4pex5"),
+        (vec!["audit", "--received", "nowhere.txt", "--webhook", &webhook], "nowhere.txt"),
+    ] {
+        let ran = run(folder.path(), &environment, &arguments);
+        assert!(ran.code == Some(1) && ran.err.contains(said), "{ran:?}");
+    }
+    std::fs::write(&list, "not an id\n").unwrap();
+    let ran = run(folder.path(), &environment, &["audit", "--received", "received.txt", "--webhook", &webhook]);
+    assert!(ran.code == Some(1) && ran.err.contains("line 1"), "{ran:?}");
 }
 
 #[test]

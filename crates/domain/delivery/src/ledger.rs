@@ -79,6 +79,29 @@ impl Ledger {
     }
 }
 
+/// The loss ledger of one partner.
+///
+/// An event for all partners (`*`) is written down with how many deliveries it was accepted with, not with whose. Of those
+/// events a partner's deliveries are taken as what it was promised; that proves something as long as no such event lacks a
+/// delivery of anybody's, so one that does leaves the partner's ledger unbalanced too: whose it was cannot be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PartnerLedger {
+    /// The counts of the partner's deliveries; `matched` includes `broadcast`.
+    pub ledger: Ledger,
+    /// Its deliveries of events for all partners, repeats not counted.
+    pub broadcast: u64,
+    /// Events for all partners that do not have the deliveries they were accepted with, whosever are missing.
+    pub broadcast_unbalanced: u64,
+}
+
+impl PartnerLedger {
+    /// Whether every delivery promised to the partner is known to be there, once.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.ledger.balances() && self.broadcast_unbalanced == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -100,6 +123,15 @@ mod tests {
         assert_eq!((ledger.waiting(), ledger.settled()), (2, 5));
         ledger.add(Status::Delivered, 1);
         assert_eq!((ledger.missing(), ledger.balances()), (-1, false));
+    }
+
+    #[test]
+    fn a_partner_is_told_no_more_than_is_known() {
+        let ledger = Ledger { matched: 3, delivered: 3, ..Ledger::default() };
+        let partner = PartnerLedger { ledger, broadcast: 1, broadcast_unbalanced: 0 };
+        assert!(partner.balances());
+        assert!(!PartnerLedger { broadcast_unbalanced: 1, ..partner }.balances());
+        assert!(!PartnerLedger { ledger: Ledger { matched: 4, ..ledger }, ..partner }.balances());
     }
 
     proptest! {

@@ -34,7 +34,7 @@ pub use database_time::DatabaseTime;
 pub use failure_policy::{FailurePolicy, FailurePolicyError, FailureStep};
 pub use holding::{Circumstances, HeldReason, Standing};
 pub use lease::Lease;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, PartnerLedger};
 pub use outcome::{AttemptOutcome, JudgePolicy, Outcome, judge};
 pub use replay::{ReplaySkips, ReplayState, ReplayStatuses, ReplayStatusesError};
 pub use replay_pace::{ReplayPace, ReplayRate, ReplayRateError};

@@ -17,6 +17,10 @@ pub enum AlertKind {
     ReplayRejected,
     /// Deliveries are slow.
     LatencyP90,
+    /// Subscriptions have failed for so long that their partners were warned.
+    SubscriptionsFailing,
+    /// The platform disabled subscriptions.
+    SubscriptionsDisabled,
 }
 
 /// The figures alerts watch, over 24 hours.
@@ -32,6 +36,10 @@ pub struct Readings {
     pub replay_rejected: u64,
     /// The 90th percentile of delivery latency in seconds; `None` when nothing was delivered.
     pub latency_p90_seconds: Option<f64>,
+    /// Active subscriptions, now, that have failed for so long that their partners were warned.
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled in 24 hours, and which still are.
+    pub subscriptions_disabled: u64,
 }
 
 /// One figure against its threshold.
@@ -62,7 +70,7 @@ pub struct AlertsReport {
 
 /// Compares every figure with its threshold.
 #[must_use]
-pub fn evaluate(readings: &Readings, thresholds: &Thresholds) -> [Alert; 5] {
+pub fn evaluate(readings: &Readings, thresholds: &Thresholds) -> [Alert; 7] {
     let count = |name, value: u64, threshold: u64| Alert {
         name,
         // As integers: a double would lose the one above a very large threshold.
@@ -82,6 +90,8 @@ pub fn evaluate(readings: &Readings, thresholds: &Thresholds) -> [Alert; 5] {
             value: latency,
             threshold: thresholds.latency_p90_seconds,
         },
+        count(AlertKind::SubscriptionsFailing, readings.subscriptions_failing, thresholds.subscriptions_failing),
+        count(AlertKind::SubscriptionsDisabled, readings.subscriptions_disabled, thresholds.subscriptions_disabled_24h),
     ]
 }
 
@@ -112,6 +122,8 @@ mod tests {
         rate_limit_hits: 100,
         replay_rejected: 20,
         latency_p90_seconds: Some(5.0),
+        subscriptions_failing: 0,
+        subscriptions_disabled: 0,
     };
 
     fn firing(readings: &Readings) -> Vec<AlertKind> {
@@ -134,6 +146,8 @@ mod tests {
             (Readings { rate_limit_hits: 101, ..at }, AlertKind::RateLimits),
             (Readings { replay_rejected: 21, ..at }, AlertKind::ReplayRejected),
             (Readings { latency_p90_seconds: Some(5.001), ..at }, AlertKind::LatencyP90),
+            (Readings { subscriptions_failing: 1, ..at }, AlertKind::SubscriptionsFailing),
+            (Readings { subscriptions_disabled: 1, ..at }, AlertKind::SubscriptionsDisabled),
         ] {
             assert_eq!(firing(&readings), [kind]);
         }
@@ -160,6 +174,6 @@ mod tests {
         let timestamp = DateTime::from_timestamp(0, 0).unwrap();
         let readings = Readings { dead_letter: 11, replay_rejected: 21, ..Readings::default() };
         let report = AlertsReport::new(timestamp, &readings, Thresholds::default());
-        assert_eq!((report.firing, report.alerts.len()), (2, 5));
+        assert_eq!((report.firing, report.alerts.len()), (2, 7));
     }
 }

@@ -176,7 +176,8 @@ mod tests {
                 "canary": {"active": 1, "usage": 10},
                 "alert_thresholds": {
                     "dead_letter_24h": 10, "auth_failures_24h": 50, "rate_limit_hits_24h": 100,
-                    "replay_rejected_24h": 20, "latency_p90_seconds": 5.0,
+                    "replay_rejected_24h": 20, "latency_p90_seconds": 5.0, "subscriptions_failing": 0,
+                    "subscriptions_disabled_24h": 0,
                 },
                 "alerts": {
                     "dead_letter": true, "auth_failures": true, "rate_limits": false, "replay_rejected": false,

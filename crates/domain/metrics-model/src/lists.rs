@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use onering_delivery::{HeldReason, Ledger, Status};
+use onering_delivery::{HeldReason, Ledger, PartnerLedger, Status};
 use onering_ids::{DeliveryId, EventId, KeyId, OwnerId, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +152,12 @@ pub struct LedgerReport {
     pub from: DateTime<Utc>,
     /// End of the range, itself not in it.
     pub to: DateTime<Utc>,
+    /// The partner whose ledger it is; null for everybody's.
+    pub owner_id: Option<OwnerId>,
+    /// Of a partner: its deliveries of events for all partners, which are counted as promised.
+    pub broadcast: Option<u64>,
+    /// Of a partner: events for all partners that lack deliveries, whosever they are.
+    pub broadcast_unbalanced: Option<u64>,
     /// The counts.
     #[serde(flatten)]
     pub ledger: Ledger,
@@ -172,10 +178,31 @@ impl LedgerReport {
             timestamp,
             from,
             to,
+            owner_id: None,
+            broadcast: None,
+            broadcast_unbalanced: None,
             ledger,
             waiting: ledger.waiting(),
             missing: i64::try_from(missing).unwrap_or(if missing < 0 { i64::MIN } else { i64::MAX }),
             balances: ledger.balances(),
+        }
+    }
+
+    /// The answer for one partner's ledger.
+    #[must_use]
+    pub fn of_partner(
+        timestamp: DateTime<Utc>,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        owner_id: OwnerId,
+        counted: PartnerLedger,
+    ) -> Self {
+        Self {
+            owner_id: Some(owner_id),
+            broadcast: Some(counted.broadcast),
+            broadcast_unbalanced: Some(counted.broadcast_unbalanced),
+            balances: counted.balances(),
+            ..Self::new(timestamp, from, to, counted.ledger)
         }
     }
 }
@@ -195,10 +222,23 @@ mod tests {
             report,
             json!({
                 "timestamp": "1970-01-01T00:00:00Z", "from": "1970-01-01T00:00:00Z", "to": "1970-01-01T00:00:00Z",
+                "owner_id": null, "broadcast": null, "broadcast_unbalanced": null,
                 "matched": 3, "repeated": 0, "pending": 1, "held": 0, "retrying": 0, "delivered": 1, "dead": 0,
                 "replay_expired": 0, "cancelled": 0, "waiting": 1, "missing": 1, "balances": false,
             })
         );
         assert_eq!(serde_json::from_value::<LedgerReport>(report).unwrap().ledger, ledger);
+    }
+
+    #[test]
+    fn a_partners_ledger_balances_only_when_that_is_known() {
+        let at = DateTime::from_timestamp(0, 0).unwrap();
+        let ledger = Ledger { matched: 2, delivered: 2, ..Ledger::default() };
+        let report = |broadcast_unbalanced| {
+            let counted = PartnerLedger { ledger, broadcast: 1, broadcast_unbalanced };
+            LedgerReport::of_partner(at, at, at, OwnerId::default_partner(), counted)
+        };
+        assert_eq!((report(0).balances, report(0).missing, report(0).broadcast), (true, 0, Some(1)));
+        assert_eq!((report(1).balances, report(1).missing, report(1).broadcast_unbalanced), (false, 0, Some(1)));
     }
 }

@@ -13,6 +13,10 @@ pub struct Thresholds {
     pub replay_rejected_24h: u64,
     /// The 90th percentile of delivery latency over 24 hours, in seconds.
     pub latency_p90_seconds: f64,
+    /// Active subscriptions that have failed for so long that their partners were warned.
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled in 24 hours.
+    pub subscriptions_disabled_24h: u64,
 }
 
 impl Default for Thresholds {
@@ -23,6 +27,8 @@ impl Default for Thresholds {
             rate_limit_hits_24h: 100,
             replay_rejected_24h: 20,
             latency_p90_seconds: 5.0,
+            subscriptions_failing: 0,
+            subscriptions_disabled_24h: 0,
         }
     }
 }

@@ -48,6 +48,10 @@ pub struct WebhookMetrics {
     pub circuit_opens_24h: u64,
     /// Findings of personal data; null while nothing looks for them.
     pub pii_findings_24h: Option<u64>,
+    /// Active subscriptions that have failed for so long that their partners were warned.
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled, and which still are.
+    pub subscriptions_disabled_24h: u64,
     /// The thresholds.
     pub alert_thresholds: Thresholds,
     /// What fires.
@@ -63,6 +67,10 @@ pub struct WebhookAlerts {
     pub replay_rejected_exceeded: bool,
     /// Deliveries are slow.
     pub latency_p90_exceeded: bool,
+    /// Subscriptions have been failing for long.
+    pub subscriptions_failing_exceeded: bool,
+    /// The platform disabled subscriptions.
+    pub subscriptions_disabled_exceeded: bool,
 }
 
 /// What [`WebhookMetrics`] is made of.
@@ -94,6 +102,10 @@ pub struct WebhookCounts {
     pub circuit_opens: u64,
     /// Findings of personal data; `None` while nothing looks for them.
     pub pii_findings: Option<u64>,
+    /// Active subscriptions that have failed for so long that their partners were warned.
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled in 24 hours, and which still are.
+    pub subscriptions_disabled: u64,
 }
 
 impl WebhookCounts {
@@ -104,6 +116,8 @@ impl WebhookCounts {
             dead_letter: self.dead,
             replay_rejected: self.replay_expired,
             latency_p90_seconds: self.latency_seconds(0.9),
+            subscriptions_failing: self.subscriptions_failing,
+            subscriptions_disabled: self.subscriptions_disabled,
             ..Readings::default()
         }
     }
@@ -144,11 +158,15 @@ impl WebhookMetrics {
             circuit_open: counts.circuit_open,
             circuit_opens_24h: counts.circuit_opens,
             pii_findings_24h: counts.pii_findings,
+            subscriptions_failing: counts.subscriptions_failing,
+            subscriptions_disabled_24h: counts.subscriptions_disabled,
             alert_thresholds: thresholds,
             alerts: WebhookAlerts {
                 dead_letter_exceeded: fires(AlertKind::DeadLetter),
                 replay_rejected_exceeded: fires(AlertKind::ReplayRejected),
                 latency_p90_exceeded: fires(AlertKind::LatencyP90),
+                subscriptions_failing_exceeded: fires(AlertKind::SubscriptionsFailing),
+                subscriptions_disabled_exceeded: fires(AlertKind::SubscriptionsDisabled),
             },
         }
     }
@@ -196,6 +214,8 @@ mod tests {
             circuit_open: 1,
             circuit_opens: 2,
             pii_findings: None,
+            subscriptions_failing: 3,
+            subscriptions_disabled: 0,
         };
         assert_eq!(
             metrics(&counts),
@@ -213,12 +233,15 @@ mod tests {
                 "success_rate": 0.3,
                 "oldest_pending_seconds": 1.5,
                 "circuit_open": 1, "circuit_opens_24h": 2, "pii_findings_24h": null,
+                "subscriptions_failing": 3, "subscriptions_disabled_24h": 0,
                 "alert_thresholds": {
                     "dead_letter_24h": 10, "auth_failures_24h": 50, "rate_limit_hits_24h": 100,
-                    "replay_rejected_24h": 20, "latency_p90_seconds": 5.0,
+                    "replay_rejected_24h": 20, "latency_p90_seconds": 5.0, "subscriptions_failing": 0,
+                    "subscriptions_disabled_24h": 0,
                 },
                 "alerts": {
                     "dead_letter_exceeded": true, "replay_rejected_exceeded": false, "latency_p90_exceeded": true,
+                    "subscriptions_failing_exceeded": true, "subscriptions_disabled_exceeded": false,
                 },
             })
         );

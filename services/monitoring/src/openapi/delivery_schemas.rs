@@ -57,6 +57,10 @@ pub struct WebhookMetrics {
     /// Findings of personal data; null while nothing looks for them.
     #[schema(required)]
     pub pii_findings_24h: Option<u64>,
+    /// Active subscriptions that have failed for so long that their partners were warned.
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled, and which still are.
+    pub subscriptions_disabled_24h: u64,
     /// The thresholds.
     pub alert_thresholds: Thresholds,
     /// What fires.
@@ -72,6 +76,10 @@ pub struct WebhookAlerts {
     pub replay_rejected_exceeded: bool,
     /// Deliveries are slow.
     pub latency_p90_exceeded: bool,
+    /// Subscriptions have been failing for long.
+    pub subscriptions_failing_exceeded: bool,
+    /// The platform disabled subscriptions.
+    pub subscriptions_disabled_exceeded: bool,
 }
 
 /// The newest deliveries.

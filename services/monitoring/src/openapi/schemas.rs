@@ -29,6 +29,12 @@ pub struct Thresholds {
     /// The 90th percentile of delivery latency over 24 hours.
     #[schema(example = 5.0)]
     pub latency_p90_seconds: f64,
+    /// Active subscriptions that have failed for so long that their partners were warned.
+    #[schema(example = 0)]
+    pub subscriptions_failing: u64,
+    /// Subscriptions the platform disabled in 24 hours.
+    #[schema(example = 0)]
+    pub subscriptions_disabled_24h: u64,
 }
 
 /// The partner API. Counts cover 24 hours; keys are those of now.
@@ -144,6 +150,10 @@ pub enum AlertKind {
     ReplayRejected,
     /// Deliveries are slow.
     LatencyP90,
+    /// Subscriptions have failed for so long that their partners were warned.
+    SubscriptionsFailing,
+    /// The platform disabled subscriptions.
+    SubscriptionsDisabled,
 }
 
 /// One figure against its threshold.
@@ -182,6 +192,15 @@ pub struct LedgerReport {
     pub from: DateTime<Utc>,
     /// End of the range, itself not in it.
     pub to: DateTime<Utc>,
+    /// The partner whose ledger it is; null for everybody's.
+    #[schema(required)]
+    pub owner_id: Option<String>,
+    /// Of a partner: its deliveries of events for all partners, which are counted as promised.
+    #[schema(required)]
+    pub broadcast: Option<u64>,
+    /// Of a partner: events for all partners that lack deliveries, whosever they are. Above 0 nothing can be said for one.
+    #[schema(required)]
+    pub broadcast_unbalanced: Option<u64>,
     /// Deliveries the events of the range were accepted with.
     pub matched: u64,
     /// Deliveries made later to repeat another one.
@@ -204,6 +223,6 @@ pub struct LedgerReport {
     pub waiting: u64,
     /// Deliveries that should be there and are not; negative when there are too many.
     pub missing: i64,
-    /// Whether every promised delivery is there, once.
+    /// Whether every promised delivery is known to be there, once.
     pub balances: bool,
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use onering_metrics_model::{AlertsReport, ExternalCounts, ExternalMetrics, Readings, WebhookCounts, WebhookMetrics};
 use onering_store::monitoring_reads::{
-    HeldCount, delivery_latency, delivery_outcomes, key_counts, request_totals, waiting,
+    HeldCount, delivery_latency, delivery_outcomes, key_counts, request_totals, troubled_subscriptions, waiting,
 };
 use onering_store::{AsyncPgConnection, StoreError};
 
@@ -78,5 +78,6 @@ async fn webhook_counts(
     let outcomes = delivery_outcomes(connection, since).await?;
     let latency_ms = delivery_latency(connection, since).await?;
     let waiting = waiting(connection).await?;
-    Ok((counting::webhook_counts(&outcomes, &waiting, &latency_ms, now), waiting.held))
+    let troubled = troubled_subscriptions(connection).await?;
+    Ok((counting::webhook_counts(&outcomes, &waiting, &latency_ms, troubled, now), waiting.held))
 }

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
+use onering_ids::OwnerId;
 use onering_problem::{Code, Problem};
 use onering_web::{ApiResult, ProblemSchema, StrictQuery};
 use serde::Deserialize;
@@ -22,6 +23,10 @@ pub(crate) struct AuditQuery {
     from: Option<DateTime<Utc>>,
     /// Accepted before this (RFC 3339); now where it is left out.
     to: Option<DateTime<Utc>>,
+    /// Of this partner only. Events for all partners are written down with how many deliveries they have, not with whose:
+    /// of those the partner's deliveries count as promised, and one that lacks any leaves the ledger unbalanced.
+    #[param(value_type = Option<String>, example = "acme")]
+    owner_id: Option<OwnerId>,
 }
 
 /// Whether everything that was accepted is accounted for
@@ -32,12 +37,20 @@ pub(crate) struct AuditQuery {
     params(AuditQuery), security(("admin_key" = []), ("bearer" = [])),
     responses(
         (status = 200, description = "Both sides of the ledger, counted in one snapshot.", body = schemas::LedgerReport),
-        (status = "default", description = "A refusal, or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = "default", description = "A refusal, no such partner (404), or a source that cannot be read (503).", body = ProblemSchema, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn show(asked: Viewing<StrictQuery<AuditQuery>>, sources: web::Data<Sources>) -> ApiResult {
-    let (from, to) = asked.input.into_inner().range(sources.now())?;
-    Ok(fresh(operations::read_ledger(&sources, from, to).await?))
+    let mut query = asked.input.into_inner();
+    let owner = query.owner_id.take();
+    let (from, to) = query.range(sources.now())?;
+    match owner {
+        None => Ok(fresh(operations::read_ledger(&sources, from, to).await?)),
+        Some(owner) => {
+            let report = operations::read_partner_ledger(&sources, owner, from, to).await?;
+            Ok(fresh(report.ok_or_else(|| Problem::not_found("partner"))?))
+        }
+    }
 }
 
 impl AuditQuery {
@@ -66,7 +79,7 @@ mod tests {
     fn what_is_left_out_is_the_last_day() {
         let now = at("2026-03-02T12:00:00Z");
         let range = |from: Option<&str>, to: Option<&str>| {
-            AuditQuery { from: from.map(at), to: to.map(at) }.range(now).map(|(from, to)| [from, to])
+            AuditQuery { from: from.map(at), to: to.map(at), owner_id: None }.range(now).map(|(from, to)| [from, to])
         };
         assert_eq!(range(None, None).unwrap(), [at("2026-03-01T12:00:00Z"), now]);
         let to = "2026-02-01T00:00:00Z";
@@ -77,7 +90,7 @@ mod tests {
     #[test]
     fn a_range_that_is_none_is_refused() {
         for (from, to) in [(Some(at("2026-03-02T12:00:00Z")), None), (None, Some(DateTime::<Utc>::MIN_UTC))] {
-            let problem = AuditQuery { from, to }.range(at("2026-03-02T12:00:00Z")).unwrap_err();
+            let problem = AuditQuery { from, to, owner_id: None }.range(at("2026-03-02T12:00:00Z")).unwrap_err();
             assert_eq!((problem.code, problem.field.as_deref()), (Code::InvalidQuery, Some("from")));
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct FigureGauges {
     retrying: Gauge,
     held: Gauges<1>,
     oldest_pending: Gauge,
+    subscriptions_failing: Gauge,
+    subscriptions_disabled: Gauge,
     firing: Gauges<1>,
     value: Gauges<1>,
 }
@@ -45,6 +47,14 @@ impl FigureGauges {
             oldest_pending: metrics.gauge(
                 "onering_deliveries_oldest_pending_seconds",
                 "Age of the oldest delivery that waits and is not held; 0 when none does.",
+            )?,
+            subscriptions_failing: metrics.gauge(
+                "onering_subscriptions_failing",
+                "Active subscriptions that have failed for so long that their partners were warned.",
+            )?,
+            subscriptions_disabled: metrics.gauge(
+                "onering_subscriptions_disabled",
+                "Subscriptions the platform disabled in the last 24 hours, and which still are.",
             )?,
             firing: metrics.gauges(
                 "onering_alert_firing",
@@ -73,6 +83,8 @@ impl FigureGauges {
         self.retrying.set(counts.retrying as f64);
         self.show_held(&figures.held);
         self.oldest_pending.set(counts.oldest_pending_seconds.unwrap_or(0.0));
+        self.subscriptions_failing.set(counts.subscriptions_failing as f64);
+        self.subscriptions_disabled.set(counts.subscriptions_disabled as f64);
         for alert in evaluate(&figures.readings(), thresholds) {
             self.firing.with([name(alert.name)]).set_flag(alert.firing);
             self.value.with([name(alert.name)]).set(alert.value.unwrap_or(UNKNOWN));
@@ -83,7 +95,13 @@ impl FigureGauges {
     /// Shows that nothing could be read.
     pub(super) fn show_nothing(&self) {
         self.readable.set_flag(false);
-        for gauge in [&self.pending, &self.retrying, &self.oldest_pending] {
+        for gauge in [
+            &self.pending,
+            &self.retrying,
+            &self.oldest_pending,
+            &self.subscriptions_failing,
+            &self.subscriptions_disabled,
+        ] {
             gauge.set(UNKNOWN);
         }
         for reason in HeldReason::ALL {
@@ -115,6 +133,8 @@ const fn name(kind: AlertKind) -> &'static str {
         AlertKind::RateLimits => "rate_limits",
         AlertKind::ReplayRejected => "replay_rejected",
         AlertKind::LatencyP90 => "latency_p90",
+        AlertKind::SubscriptionsFailing => "subscriptions_failing",
+        AlertKind::SubscriptionsDisabled => "subscriptions_disabled",
     }
 }
 
@@ -145,14 +165,19 @@ mod tests {
         let thresholds = Thresholds::default();
         let gauges = FigureGauges::declare(&metrics, &thresholds).unwrap();
         let shown = || {
-            ["onering_deliveries_pending", "onering_deliveries_held", "onering_alert_firing"]
-                .map(|name| line(&metrics, name, "service"))
+            [
+                "onering_deliveries_pending",
+                "onering_deliveries_held",
+                "onering_alert_firing",
+                "onering_subscriptions_failing",
+            ]
+            .map(|name| line(&metrics, name, "service"))
         };
-        assert_eq!(shown(), ["NaN"; 3], "before the first read");
+        assert_eq!(shown(), ["NaN"; 4], "before the first read");
         let figures = Figures {
             at: DateTime::UNIX_EPOCH,
             external: ExternalCounts::default(),
-            webhooks: WebhookCounts { pending: 7, dead: 11, ..WebhookCounts::default() },
+            webhooks: WebhookCounts { pending: 7, dead: 11, subscriptions_failing: 2, ..WebhookCounts::default() },
             held: vec![HeldCount { reason: HeldReason::OutsideCohort, count: 3 }],
         };
         gauges.show(&figures, &thresholds);
@@ -163,8 +188,11 @@ mod tests {
         assert_eq!(line(&metrics, "onering_alert_value", "latency_p90"), "NaN", "nothing was delivered");
         assert_eq!(line(&metrics, "onering_alert_threshold", "auth_failures"), "50");
         assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "1");
+        assert_eq!(line(&metrics, "onering_subscriptions_failing", "service"), "2");
+        assert_eq!(line(&metrics, "onering_subscriptions_disabled", "service"), "0");
+        assert_eq!(line(&metrics, "onering_alert_firing", "subscriptions_failing"), "1");
         gauges.show_nothing();
-        assert_eq!(shown(), ["NaN"; 3], "after a read that failed");
+        assert_eq!(shown(), ["NaN"; 4], "after a read that failed");
         assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "0");
     }
 }

@@ -1,15 +1,17 @@
-//! The background check of the loss ledger.
+//! The background check of the loss ledger: the last 24 hours each time, and beside them the older days there are, one a
+//! round, so that a loss that shows late (in what was held for a week, say) is found as well.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use onering_service_kit::error_chain;
 use onering_telemetry::{Metrics, MetricsError, field};
 
 use super::ledger_gauges::LedgerGauges;
-use crate::operations::{read_ledger, read_unbalanced};
-use crate::sources::{ReadError, Sources, day_before};
+use super::older_days::OlderDays;
+use crate::operations::{read_days, read_ledger, read_unbalanced};
+use crate::sources::{DAY, ReadError, Sources, day_before};
 
 /// The check counts every row of a day. However many there are, it takes at most about a tenth of one connection's time:
 /// after a long one the next rounds are left out.
@@ -17,7 +19,7 @@ const REST: u32 = 9;
 /// Events named in the log when the ledger does not balance.
 const NAMED: u32 = 10;
 
-/// Counts the ledger of the last 24 hours again and again.
+/// Counts the ledger again and again.
 #[derive(Debug)]
 pub(super) struct LedgerCheck {
     sources: Sources,
@@ -31,6 +33,8 @@ struct State {
     rest_until: Option<Instant>,
     /// What the last check said, so that the log tells it when that changes.
     said: Verdict,
+    /// What is known of the days before today.
+    older: OlderDays,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +45,8 @@ struct Verdict {
 
 impl LedgerCheck {
     pub(super) fn new(metrics: &Metrics, sources: Sources) -> Result<Self, MetricsError> {
-        let state = State { rest_until: None, said: Verdict { balances: true, missing: 0 } };
+        let state =
+            State { rest_until: None, said: Verdict { balances: true, missing: 0 }, older: OlderDays::default() };
         Ok(Self { sources, gauges: LedgerGauges::declare(metrics)?, state: Mutex::new(state) })
     }
 
@@ -51,13 +56,21 @@ impl LedgerCheck {
         if self.state().rest_until.is_some_and(|end| began < end) {
             return Ok(());
         }
+        let checked = match self.check_last_day().await {
+            Ok(()) => self.check_older_day().await,
+            failed => failed,
+        };
+        let ended = self.sources.clock.monotonic();
+        // A database that is away costs nothing, and is asked again at once when it is back.
+        let costly = matches!(checked, Ok(()) | Err(ReadError::TooSlow(_)));
+        self.state().rest_until = costly.then(|| rest_until(began, ended));
+        checked
+    }
+
+    async fn check_last_day(&self) -> Result<(), ReadError> {
         let to = self.sources.now();
         let from = day_before(to);
         let read = read_ledger(&self.sources, from, to).await;
-        let ended = self.sources.clock.monotonic();
-        // A database that is away costs nothing, and is asked again at once when it is back.
-        let costly = matches!(read, Ok(_) | Err(ReadError::TooSlow(_)));
-        self.state().rest_until = costly.then(|| rest_until(began, ended));
         let report = read.inspect_err(|_| self.gauges.show_nothing())?;
         self.gauges.show(&report);
         let verdict = Verdict { balances: report.balances, missing: report.missing };
@@ -70,13 +83,32 @@ impl LedgerCheck {
         Ok(())
     }
 
+    async fn check_older_day(&self) -> Result<(), ReadError> {
+        let days = read_days(&self.sources).await?;
+        let Some(day) = self.state().older.next(&days, self.sources.now().date_naive()) else { return Ok(()) };
+        let from = day.and_time(NaiveTime::MIN).and_utc();
+        let to = from + DAY;
+        let report = read_ledger(&self.sources, from, to).await?;
+        let (news, counted, unbalanced) = {
+            let older = &mut self.state().older;
+            (older.note(day, report.balances), older.counted(), older.unbalanced())
+        };
+        self.gauges.show_days(counted, unbalanced);
+        match (news, report.balances) {
+            (false, _) => {}
+            (true, true) => tracing::info!(%day, "the ledger of a day balances again"),
+            (true, false) => self.log_unbalanced(from, to, report.missing).await,
+        }
+        Ok(())
+    }
+
     /// The worst this platform can have to say: with the events by which to find out why.
     async fn log_unbalanced(&self, from: DateTime<Utc>, to: DateTime<Utc>, missing: i64) {
         let events = match read_unbalanced(&self.sources, from, to, NAMED).await {
             Ok(events) => events.iter().map(|event| event.event_id.to_string()).collect::<Vec<_>>().join(" "),
             Err(error) => format!("(cannot be named: {})", error_chain(&error)),
         };
-        tracing::error!({ field::COUNT } = missing, events, "the ledger does not balance");
+        tracing::error!({ field::COUNT } = missing, %from, events, "the ledger does not balance");
     }
 
     /// Never held across an await.

@@ -12,6 +12,8 @@ pub(super) struct LedgerGauges {
     balanced: Gauge,
     missing: Gauge,
     checked_at: Gauge,
+    days_counted: Gauge,
+    days_unbalanced: Gauge,
 }
 
 impl LedgerGauges {
@@ -30,6 +32,14 @@ impl LedgerGauges {
                 "onering_ledger_checked_timestamp_seconds",
                 "When the ledger was last counted, in seconds since 1970; 0 for never.",
             )?,
+            days_counted: metrics.gauge(
+                "onering_ledger_partitions_counted",
+                "Whole days before today that were counted, one after the other, since this process started.",
+            )?,
+            days_unbalanced: metrics.gauge(
+                "onering_ledger_partitions_unbalanced",
+                "Those of the days counted that did not balance when they were last counted.",
+            )?,
         };
         gauges.show_nothing();
         Ok(gauges)
@@ -41,6 +51,12 @@ impl LedgerGauges {
         self.missing.set(report.missing as f64);
         // Last: who sees that it is known sees the rest.
         self.balanced.set_flag(report.balances);
+    }
+
+    /// Shows what is known of the days before today.
+    pub(super) fn show_days(&self, counted: usize, unbalanced: usize) {
+        self.days_counted.set_count(counted);
+        self.days_unbalanced.set_count(unbalanced);
     }
 
     /// Shows that it could not be counted. When it last could stays.

@@ -6,6 +6,7 @@
 mod figure_gauges;
 mod ledger_check;
 mod ledger_gauges;
+mod older_days;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use onering_metrics_model::Thresholds;
 use crate::reader::Reader;
 use crate::table::{
     ALERT_AUTH_FAILURES_24H, ALERT_DEAD_LETTER_24H, ALERT_LATENCY_P90_SECONDS, ALERT_RATE_LIMIT_HITS_24H,
-    ALERT_REPLAY_REJECTED_24H,
+    ALERT_REPLAY_REJECTED_24H, ALERT_SUBSCRIPTIONS_DISABLED_24H, ALERT_SUBSCRIPTIONS_FAILING,
 };
 
 /// Above what alerts fire.
@@ -15,12 +15,16 @@ pub(crate) fn thresholds(reader: &mut Reader<'_>) -> Option<Thresholds> {
     let rate_limit_hits_24h = reader.whole(&ALERT_RATE_LIMIT_HITS_24H);
     let replay_rejected_24h = reader.whole(&ALERT_REPLAY_REJECTED_24H);
     let latency_p90_seconds = reader.decimal(&ALERT_LATENCY_P90_SECONDS);
+    let subscriptions_failing = reader.whole(&ALERT_SUBSCRIPTIONS_FAILING);
+    let subscriptions_disabled_24h = reader.whole(&ALERT_SUBSCRIPTIONS_DISABLED_24H);
     Some(Thresholds {
         dead_letter_24h: dead_letter_24h?,
         auth_failures_24h: auth_failures_24h?,
         rate_limit_hits_24h: rate_limit_hits_24h?,
         replay_rejected_24h: replay_rejected_24h?,
         latency_p90_seconds: latency_p90_seconds?,
+        subscriptions_failing: subscriptions_failing?,
+        subscriptions_disabled_24h: subscriptions_disabled_24h?,
     })
 }
 

@@ -192,6 +192,31 @@ async fn the_health_of_one_subscription() {
     assert_eq!(subscription_health(&mut world.connection, unknown, since).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn subscriptions_in_trouble_are_counted() {
+    let mut world = World::new().await;
+    assert_eq!(troubled_subscriptions(&mut world.connection).await.unwrap(), TroubledSubscriptions::default());
+    let disabled = |by: &str, ago: &str| {
+        format!(
+            "status = 'disabled', disabled_by = '{by}', disabled_reason = 'x', disabled_at = now() - interval '{ago}'"
+        )
+    };
+    for (owner, change) in [
+        ("warned", "failing_since = now(), failure_warnings = 1".to_owned()),
+        ("failing", "failing_since = now()".to_owned()),
+        ("paused", "failing_since = now(), failure_warnings = 1, status = 'paused'".to_owned()),
+        ("deleted", "failing_since = now(), failure_warnings = 1, deleted_at = now()".to_owned()),
+        ("disabled", disabled("platform", "23 hours")),
+        ("long-disabled", disabled("platform", "25 hours")),
+        ("by-operator", disabled("operator", "1 hour")),
+    ] {
+        world.subscription(owner, "*").await;
+        world.sql(&format!("UPDATE external_webhooks SET {change} WHERE owner_id = '{owner}'")).await;
+    }
+    let expected = TroubledSubscriptions { failing: 1, disabled: 1 };
+    assert_eq!(troubled_subscriptions(&mut world.connection).await.unwrap(), expected);
+}
+
 /// Nothing here may read a table whose size follows the traffic from end to end.
 #[tokio::test]
 async fn the_plans_use_indexes() {
