@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onering_delivery::{HeldReason, Settlement};
-use onering_ids::SubscriptionId;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,8 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::attempt;
 use crate::context::Context;
 use crate::events::{DispatcherHandle, Event, Report};
-use crate::lane_limit::Over;
-use crate::lanes::{Lanes, Overflow, Room};
+use crate::lanes::{Freed, Lanes, Overflow, Room};
 use crate::preparation::{Prepared, prepare};
 use crate::settling::Finished;
 use crate::verdict::{Verdict, verdict};
@@ -48,7 +46,8 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut dispatcher = Dispatcher {
-        // As many as may be under way: with those a source's places are used up and no more. Likewise with bytes.
+        // As many as may be under way: with those a source's places are used up and no more. Of bytes half of what a source
+        // may hold: however many lanes are full, it can read on, and finds so.
         lanes: Lanes::new(Room { items: context.max_in_flight, bytes: context.body_bytes / 4 }),
         context,
         handle,
@@ -102,15 +101,15 @@ impl Dispatcher {
                     self.admit(ready);
                 }
             }
-            Event::AttemptOver(subscription, over) => self.free(subscription, over),
+            Event::AttemptOver(freed) => self.free(freed),
             Event::Prepared(prepared) => {
                 self.preparing = false;
                 self.go_on(prepared);
             }
-            Event::PreparationLost(subscriptions) => {
+            Event::PreparationLost(lost) => {
                 self.preparing = false;
-                for subscription in subscriptions {
-                    self.free(subscription, None);
+                for freed in lost {
+                    self.free(freed);
                 }
             }
             Event::Vacancies(reply) => {
@@ -125,7 +124,7 @@ impl Dispatcher {
     fn go_on(&mut self, prepared: Prepared) {
         let now = self.context.database_clock.now();
         for ready in [&prepared.lost, &prepared.spoilt, &prepared.unprepared].into_iter().flatten() {
-            self.free(ready.item.work.webhook_id, None);
+            self.free(ready.freed());
         }
         self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
         for ready in prepared.ready {
@@ -229,10 +228,10 @@ impl Dispatcher {
 
     /// Sends one item whose lease covers the request, unless things have changed while it waited.
     fn send(&mut self, ready: Ready) {
-        let subscription = ready.item.work.webhook_id;
-        let Some(ready) = self.permit(ready) else { return self.free(subscription, None) };
+        let freed = ready.freed();
+        let Some(ready) = self.permit(ready) else { return self.free(freed) };
         let context = Arc::clone(&self.context);
-        let mut report = Report::attempt(self.handle.clone(), subscription);
+        let mut report = Report::attempt(self.handle.clone(), &ready);
         self.attempts.spawn(async move {
             if let Some(over) = attempt::run(&context, ready).await {
                 report.ended(over);
@@ -240,9 +239,9 @@ impl Dispatcher {
         });
     }
 
-    fn free(&mut self, subscription: SubscriptionId, over: Option<Over>) {
+    fn free(&mut self, freed: Freed) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.lanes.finished(subscription, over, self.context.clock.monotonic());
+        self.lanes.finished(freed, self.context.clock.monotonic());
     }
 
     fn measure(&self) {
@@ -291,7 +290,7 @@ impl Dispatcher {
                     self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
                 }
                 Some(Event::PreparationLost(_) | Event::Vacancies(_) | Event::LeftBehind(..)) => {}
-                Some(Event::AttemptOver(subscription, over)) => self.free(subscription, over),
+                Some(Event::AttemptOver(freed)) => self.free(freed),
                 None => break,
             }
             self.measure();

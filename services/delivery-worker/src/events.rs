@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::lane_limit::Over;
-use crate::lanes::Vacancies;
+use crate::lanes::{Freed, Vacancies};
 use crate::preparation::Prepared;
 use crate::work_item::Ready;
 
@@ -14,12 +14,12 @@ use crate::work_item::Ready;
 pub(crate) enum Event {
     /// New items from the stream or the sweep.
     Arrived(Vec<Ready>),
-    /// An attempt is over and its lane has room again; how it ended, unless its task panicked.
-    AttemptOver(SubscriptionId, Option<Over>),
+    /// An attempt is over and its lane has room again.
+    AttemptOver(Freed),
     /// A batch was prepared.
     Prepared(Prepared),
-    /// A batch is gone because its preparation panicked: these subscriptions, as often as they are here, have room again.
-    PreparationLost(Vec<SubscriptionId>),
+    /// A batch is gone because its preparation panicked: these lanes have room again.
+    PreparationLost(Vec<Freed>),
     /// The sweep asks how much it may bring, after all that it told before.
     Vacancies(oneshot::Sender<Vacancies>),
     /// The sweep left deliveries of this subscription behind for want of room, and put so many of them off.
@@ -65,22 +65,22 @@ pub(crate) struct Report {
 impl Report {
     /// Of an attempt.
     #[must_use]
-    pub(crate) const fn attempt(dispatcher: DispatcherHandle, subscription: SubscriptionId) -> Self {
-        Self { dispatcher, owed: Some(Event::AttemptOver(subscription, None)) }
+    pub(crate) fn attempt(dispatcher: DispatcherHandle, ready: &Ready) -> Self {
+        Self { dispatcher, owed: Some(Event::AttemptOver(ready.freed())) }
     }
 
-    /// Says how an attempt ended.
-    pub(crate) fn ended(&mut self, over: Over) {
-        if let Some(Event::AttemptOver(_, how)) = &mut self.owed {
-            *how = Some(over);
+    /// Says how an attempt ended; not said when its task panicked.
+    pub(crate) const fn ended(&mut self, over: Over) {
+        if let Some(Event::AttemptOver(freed)) = &mut self.owed {
+            freed.over = Some(over);
         }
     }
 
     /// Of a preparation, which is lost unless [`prepared`](Self::prepared) is called.
     #[must_use]
     pub(crate) fn preparation(dispatcher: DispatcherHandle, batch: &[Ready]) -> Self {
-        let subscriptions = batch.iter().map(|ready| ready.item.work.webhook_id).collect();
-        Self { dispatcher, owed: Some(Event::PreparationLost(subscriptions)) }
+        let freed = batch.iter().map(Ready::freed).collect();
+        Self { dispatcher, owed: Some(Event::PreparationLost(freed)) }
     }
 
     /// Says what came of a preparation.
@@ -107,19 +107,20 @@ mod tests {
     async fn a_task_that_panics_reports_all_the_same() {
         let (dispatcher, mut events) = DispatcherHandle::channel();
         let subscription = Clock::system().fresh_id::<SubscriptionId>();
-        let report = Report::attempt(dispatcher.clone(), subscription);
+        let freed = Freed { subscription, bytes: 7, over: None };
+        let report = Report { dispatcher: dispatcher.clone(), owed: Some(Event::AttemptOver(freed)) };
         let attempt = tokio::spawn(async move {
             let _report = report;
             panic!("on purpose");
         });
         assert!(attempt.await.is_err());
-        assert!(matches!(events.recv().await, Some(Event::AttemptOver(over, None)) if over == subscription));
-        let report = Report { dispatcher, owed: Some(Event::PreparationLost(vec![subscription])) };
+        assert!(matches!(events.recv().await, Some(Event::AttemptOver(over)) if over == freed));
+        let report = Report { dispatcher, owed: Some(Event::PreparationLost(vec![freed])) };
         let preparation = tokio::spawn(async move {
             let _report = report;
             panic!("on purpose");
         });
         assert!(preparation.await.is_err());
-        assert!(matches!(events.recv().await, Some(Event::PreparationLost(lost)) if lost == [subscription]));
+        assert!(matches!(events.recv().await, Some(Event::PreparationLost(lost)) if lost == [freed]));
     }
 }

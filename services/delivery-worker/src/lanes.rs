@@ -31,7 +31,7 @@ const SLOTS_KEPT: usize = 8;
 pub(crate) struct Room {
     /// Attempts under way, and about as many items queued.
     pub(crate) items: usize,
-    /// About so many bytes of queued items.
+    /// About so many bytes, queued and under way.
     pub(crate) bytes: usize,
 }
 
@@ -42,8 +42,9 @@ pub(crate) struct Lanes<T> {
     /// Lanes with something queued, in the order of their turns. A lane stands here at most once.
     turns: VecDeque<SubscriptionId>,
     queued: usize,
-    queued_bytes: usize,
     in_flight: usize,
+    /// Of what is queued and of what is under way.
+    bytes: usize,
     /// Lanes that are not idle.
     busy: usize,
     room: Room,
@@ -58,6 +59,17 @@ pub(crate) struct Overflow<T> {
     pub(crate) item: T,
     /// After how long its lane may have got to it.
     pub(crate) pause: Duration,
+}
+
+/// What an item that was taken gives back to its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Freed {
+    /// Whose lane.
+    pub(crate) subscription: SubscriptionId,
+    /// The bytes it held.
+    pub(crate) bytes: usize,
+    /// How its attempt went, if one was made.
+    pub(crate) over: Option<Over>,
 }
 
 /// How much may be brought.
@@ -88,8 +100,8 @@ impl<T> Lanes<T> {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             queued: 0,
-            queued_bytes: 0,
             in_flight: 0,
+            bytes: 0,
             busy: 0,
             room,
             has_room_for_more: false,
@@ -108,12 +120,12 @@ impl<T> Lanes<T> {
         bytes: usize,
         now: Instant,
     ) -> Result<(), Overflow<T>> {
-        let (left, left_bytes) = (self.left(), self.room.bytes.saturating_sub(self.queued_bytes));
+        let (left, left_bytes) = (self.left(), self.room.bytes.saturating_sub(self.bytes));
         let lane = self.lanes.entry(subscription).or_insert_with(|| Lane::new(pace, now));
         lane.pace = pace;
         let limit = lane.queue_limit().min(left).max(1);
-        // One item fits in any case, whatever its size.
-        let fits = lane.queued() < limit && (lane.queued() == 0 || lane.bytes + bytes <= left_bytes);
+        // An idle lane takes one item in any case, whatever its size.
+        let fits = lane.queued() < limit && (lane.is_idle() || lane.bytes + bytes <= left_bytes);
         if !fits {
             lane.turned_away += 1;
             lane.is_wanted = true;
@@ -125,7 +137,7 @@ impl<T> Lanes<T> {
         self.busy += usize::from(lane.is_idle());
         lane.push(item, bytes, now);
         self.queued += 1;
-        self.queued_bytes += bytes;
+        self.bytes += bytes;
         if !lane.has_turn {
             lane.has_turn = true;
             self.turns.push_back(subscription);
@@ -158,10 +170,9 @@ impl<T> Lanes<T> {
             if lane.has_turn {
                 self.turns.push_back(subscription);
             }
-            if let Some((item, bytes)) = taken {
+            if let Some((item, _)) = taken {
                 lane.started(now);
                 self.queued -= 1;
-                self.queued_bytes -= bytes;
                 self.in_flight += 1;
                 if lane.is_wanted && lane.queued() <= lane.queue_limit().min(left) / 2 {
                     lane.is_wanted = false;
@@ -173,12 +184,13 @@ impl<T> Lanes<T> {
         None
     }
 
-    /// Frees the place of an item that was taken; says how its attempt went if one was made.
-    pub(crate) fn finished(&mut self, subscription: SubscriptionId, over: Option<Over>, now: Instant) {
-        let Some(lane) = self.lanes.get_mut(&subscription) else { return };
+    /// Frees the place of an item that was taken.
+    pub(crate) fn finished(&mut self, freed: Freed, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&freed.subscription) else { return };
         if lane.in_flight > 0 {
             self.in_flight -= 1;
-            lane.finished(over, now);
+            self.bytes -= freed.bytes;
+            lane.finished(freed, now);
             self.busy -= usize::from(lane.is_idle());
         }
     }
@@ -225,12 +237,16 @@ impl<T> Lanes<T> {
     /// Gives back everything that is queued: on shutdown it goes back to Postgres.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.turns.clear();
-        (self.queued, self.queued_bytes) = (0, 0);
+        self.queued = 0;
         let mut drained = Vec::new();
         for lane in self.lanes.values_mut() {
             let was_idle = lane.is_idle();
             lane.has_turn = false;
-            drained.extend(std::iter::from_fn(|| lane.pop()).map(|(item, _)| item));
+            while let Some((item, bytes)) = lane.pop() {
+                lane.bytes -= bytes;
+                self.bytes -= bytes;
+                drained.push(item);
+            }
             self.busy -= usize::from(!was_idle && lane.is_idle());
         }
         drained

@@ -8,6 +8,7 @@ use onering_delivery::{DatabaseTime, Lease, Work};
 use onering_queue::{EntryId, StreamEntry};
 
 use crate::context::Context;
+use crate::lanes::Freed;
 use crate::places::Place;
 use crate::subscription_cache::Target;
 
@@ -94,6 +95,12 @@ impl Ready {
     pub(crate) fn is_covered(&self, now: DatabaseTime) -> bool {
         let is_own = !matches!(self.item.source, Source::TakenOver(_));
         is_own && self.item.work.lease.covers(self.target.timeout(), now)
+    }
+
+    /// What it gives back to its lane when it is not sent.
+    #[must_use]
+    pub(crate) fn freed(&self) -> Freed {
+        Freed { subscription: self.item.work.webhook_id, bytes: self.item.body.len(), over: None }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::lane_limit::{LaneLimit, Over};
+use super::Freed;
+use crate::lane_limit::LaneLimit;
 
 /// A lane queues this many deliveries for each one it may have under way.
 pub(super) const QUEUED_PER_SLOT: usize = 16;
@@ -54,6 +55,7 @@ impl Waiting {
 pub(super) struct Lane<T> {
     /// Each with the bytes it holds.
     queue: VecDeque<(T, usize)>,
+    /// Of what is queued and of what is under way.
     pub(super) bytes: usize,
     pub(super) in_flight: u32,
     pub(super) limit: LaneLimit,
@@ -112,9 +114,7 @@ impl<T> Lane<T> {
     }
 
     pub(super) fn pop(&mut self) -> Option<(T, usize)> {
-        let (item, bytes) = self.queue.pop_front()?;
-        self.bytes -= bytes;
-        Some((item, bytes))
+        self.queue.pop_front()
     }
 
     /// Whether it may start another attempt, with `left` slots for those that have some already.
@@ -144,11 +144,12 @@ impl<T> Lane<T> {
         });
     }
 
-    pub(super) fn finished(&mut self, over: Option<Over>, now: Instant) {
-        if let Some(over) = over {
+    pub(super) fn finished(&mut self, freed: Freed, now: Instant) {
+        if let Some(over) = freed.over {
             self.limit.learn(over, self.in_flight, self.pace.max_in_flight, now);
         }
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.bytes -= freed.bytes;
         self.done += 1;
         let busy = now.saturating_duration_since(self.busy_since);
         if busy > PACE_WINDOW {

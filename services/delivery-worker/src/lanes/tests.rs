@@ -25,6 +25,10 @@ fn offer<T>(lanes: &mut Lanes<T>, number: u8, pace: Pace, item: T) -> Result<(),
     lanes.offer(subscription(number), pace, item, 0, now())
 }
 
+fn freed(number: u8, bytes: usize) -> Freed {
+    Freed { subscription: subscription(number), bytes, over: None }
+}
+
 #[test]
 fn a_full_lane_leaves_the_others_alone() {
     let mut lanes = Lanes::new(ROOM);
@@ -36,7 +40,7 @@ fn a_full_lane_leaves_the_others_alone() {
     assert_eq!(lanes.take(now()), Some((1, 0)));
     assert_eq!(lanes.take(now()), Some((2, 0)));
     assert_eq!(lanes.take(now()), None, "lane 1 has its one attempt under way");
-    lanes.finished(subscription(1), None, now());
+    lanes.finished(freed(1, 0), now());
     assert_eq!(lanes.take(now()), Some((1, 1)));
 }
 
@@ -88,9 +92,9 @@ fn an_idle_lane_is_remembered_for_its_limit_and_its_rate_and_then_forgotten() {
         lanes.take(start).unwrap();
     }
     assert_eq!(lanes.busy(), 2);
-    let over = |ending| Some(Over { started: start, ending });
-    lanes.finished(subscription(1), over(Ending::TimedOut), start);
-    lanes.finished(subscription(2), over(Ending::Taken), start);
+    for (number, ending) in [(1, Ending::TimedOut), (2, Ending::Taken)] {
+        lanes.finished(Freed { over: Some(Over { started: start, ending }), ..freed(number, 0) }, start);
+    }
     assert_eq!((lanes.busy(), lanes.queued()), (0, 0));
     lanes.forget_idle(start + Duration::from_secs(59));
     assert_eq!(lanes.lanes[&subscription(1)].limit.of(NonZeroU32::MAX), 8);
@@ -131,17 +135,19 @@ fn however_many_receivers_are_slow_another_finds_a_slot() {
 #[test]
 fn bytes_are_shared_as_places_are() {
     let mut lanes = Lanes::new(Room { bytes: 100, ..ROOM });
-    let mut fill = |number, bytes| {
+    let fill = |lanes: &mut Lanes<u8>, number, bytes| {
         let offered = (0..50).map(|_| lanes.offer(subscription(number), pace(64, None), number, bytes, now()));
         offered.filter(Result::is_ok).count()
     };
-    assert_eq!(fill(1, 10), 5, "half of what there is");
-    assert_eq!(fill(2, 10), 3);
-    assert_eq!(fill(3, 500), 1, "one in any case");
-    assert_eq!(fill(4, 1), 1, "also when nothing is left");
-    assert_eq!(fill(5, 0), 50);
+    assert_eq!(fill(&mut lanes, 1, 10), 5, "half of what there is");
+    assert_eq!(fill(&mut lanes, 2, 10), 3);
+    assert_eq!(fill(&mut lanes, 3, 500), 1, "one in any case");
+    assert_eq!(fill(&mut lanes, 4, 1), 1, "also when nothing is left");
+    assert_eq!(fill(&mut lanes, 5, 0), 50);
     while lanes.take(now()).is_some() {}
-    assert_eq!(lanes.queued_bytes, 0);
+    assert_eq!(fill(&mut lanes, 4, 1), 0, "what is under way counts");
+    lanes.finished(freed(3, 500), now());
+    assert_eq!((lanes.bytes, fill(&mut lanes, 4, 1)), (81, 9));
 }
 
 /// A backlog that came back every few seconds would keep Postgres busy for nothing.
@@ -159,7 +165,7 @@ fn a_backlog_comes_back_at_the_pace_of_its_lane() {
     // In 99 s it got through ten: it is a slow one.
     for _ in 0..10 {
         lanes.take(start).unwrap();
-        lanes.finished(subscription(1), None, start);
+        lanes.finished(freed(1, 0), start);
     }
     let later = flood(&mut lanes, 1_000, start + Duration::from_secs(99));
     assert_eq!(*later.last().unwrap(), Duration::from_secs(60));
@@ -179,7 +185,7 @@ fn what_became_slow_is_soon_known_to_be() {
         for _ in 0..rounds {
             one(&mut lanes, at);
             at += Duration::from_millis(takes_ms);
-            lanes.finished(subscription(1), None, at);
+            lanes.finished(freed(1, 0), at);
         }
     }
     let step = lanes.lanes[&subscription(1)].waiting(at).step;
@@ -202,7 +208,7 @@ fn the_sweep_is_told_of_full_lanes_and_woken_when_they_have_room() {
     assert!(lanes.vacancies(now()).crowded[0].waiting.pause > before + Duration::from_secs(2));
     let woken: Vec<bool> = std::iter::from_fn(|| {
         lanes.take(now())?;
-        lanes.finished(subscription(1), None, now());
+        lanes.finished(freed(1, 0), now());
         Some(lanes.has_room_for_more())
     })
     .collect();
@@ -217,7 +223,7 @@ proptest! {
         room in 1_usize..40,
     ) {
         let mut lanes = Lanes::new(Room { items: room, bytes: room });
-        let mut in_flight: Vec<u8> = Vec::new();
+        let mut in_flight: Vec<(u8, usize)> = Vec::new();
         let (mut offered, mut refused, mut done, mut taken) = (0_usize, 0_usize, 0_usize, 0_usize);
         let at = now();
         for (number, step, bytes) in steps {
@@ -225,30 +231,30 @@ proptest! {
                 0 => {
                     offered += 1;
                     let pace = pace(max_in_flight, None);
-                    refused += usize::from(lanes.offer(subscription(number), pace, number, bytes, at).is_err());
+                    refused += usize::from(lanes.offer(subscription(number), pace, (number, bytes), bytes, at).is_err());
                 }
                 1 => {
                     if let Some(item) = lanes.take(at) {
                         taken += 1;
                         in_flight.push(item);
-                        let under_way = in_flight.iter().filter(|other| **other == item).count();
+                        let under_way = in_flight.iter().filter(|other| other.0 == item.0).count();
                         prop_assert!(under_way <= max_in_flight as usize);
                     }
                 }
                 _ => {
-                    if let Some(item) = in_flight.pop() {
+                    if let Some((number, bytes)) = in_flight.pop() {
                         done += 1;
-                        lanes.finished(subscription(item), None, at);
+                        lanes.finished(freed(number, bytes), at);
                     }
                 }
             }
             prop_assert_eq!(offered, refused + lanes.queued() + in_flight.len() + done);
             prop_assert_eq!(lanes.in_flight, in_flight.len());
-            prop_assert_eq!(lanes.queued_bytes, lanes.lanes.values().map(|lane| lane.bytes).sum::<usize>());
+            prop_assert_eq!(lanes.bytes, lanes.lanes.values().map(|lane| lane.bytes).sum::<usize>());
             prop_assert_eq!(lanes.busy(), lanes.lanes.values().filter(|lane| !lane.is_idle()).count());
         }
         let drained = lanes.drain().len();
         prop_assert_eq!(offered, refused + taken + drained);
-        prop_assert_eq!((lanes.queued(), lanes.queued_bytes), (0, 0));
+        prop_assert_eq!((lanes.queued(), lanes.bytes), (0, in_flight.iter().map(|(_, bytes)| bytes).sum()));
     }
 }
