@@ -106,7 +106,7 @@ async fn an_entry_stays_until_its_result_is_committed() {
     bench.stream().push(&entries).await.unwrap();
     receiver.wait_for(1).await;
     postgres.cut();
-    eventually(PATIENCE, "settling fails", async || worker.logs().contains("settling failed")).await;
+    eventually(PATIENCE, "settling fails", async || worker.logs().contains("\"task\":\"settling\"")).await;
     assert_eq!(bench.stream().len().await.unwrap(), 1, "nothing is acknowledged before its result is committed");
     postgres.restore();
     bench.wait_for("status = 'DELIVERED'", 1).await;
