@@ -1,7 +1,8 @@
 //! A signing secret is rotated while events flow, with and without the announcement that tells the workers of it: whatever
 //! arrives is signed by a secret its receiver has at that moment, and the meter shows what the receiver says.
 //!
-//! Without the announcement of a rotation the first test turns red, because workers go on with what they remember.
+//! The first test turns red when workers remember for longer, or judge the end of an overlap only when they load a subscription;
+//! the second without the announcement, because it rotates right after a delivery.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::print_stdout, reason = "a test says what is wrong by failing")]
 
 use std::sync::{Arc, Mutex};

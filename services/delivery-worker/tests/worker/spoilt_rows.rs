@@ -1,9 +1,10 @@
 //! One row that cannot be understood or written must not stop the others.
 
-use onering_testkit::Receiver;
+use onering_queue::Announcement;
+use onering_testkit::{Receiver, eventually};
 use serde_json::json;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_is_not_understood_waits_and_blocks_nobody() {
@@ -28,6 +29,31 @@ async fn a_subscription_that_is_not_understood_waits_and_blocks_nobody() {
         ))
         .await;
     bench.wait_for("status = 'DELIVERED'", 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_key_pair_it_needs_nothing_is_sent_and_nobody_is_blocked() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    let bare = bench.subscribe(&receiver.url("/bare"), json!({ "signature_schemes": ["standard-webhooks-v1a"] })).await;
+    bench.subscribe(&receiver.url("/good"), json!({})).await;
+    let worker = bench.worker().start().await;
+    bench.publish(3).await;
+    bench.wait_for("status = 'DELIVERED'", 3).await;
+    eventually(PATIENCE, "the operator is told", async || {
+        worker.logs().contains("no key pair for standard-webhooks-v1a")
+    })
+    .await;
+    assert!(receiver.requests().iter().all(|request| request.path == "/good"), "a request went out unsigned");
+    let bare = bare.uuid();
+    bench
+        .sql(&format!(
+            "UPDATE external_webhooks SET signature_schemes = '{{standard-webhooks}}' WHERE webhook_id = '{bare}'; \
+             UPDATE webhook_deliveries SET queued_until = now() WHERE settled_at IS NULL"
+        ))
+        .await;
+    bench.queue().announcer().announce(&Announcement::Subscriptions).await.unwrap();
+    bench.wait_for("status = 'DELIVERED'", 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
