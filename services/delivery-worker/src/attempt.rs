@@ -32,9 +32,11 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     };
 
     let event_id = work.event_id.to_string();
-    let (started_at, started) = (context.clock.now(), context.clock.monotonic());
-    let input = SigningInput { event_id: &event_id, unix_s: started_at.timestamp(), body: &item.body };
+    // By the database's clock, as every instant a delivery is judged by: a worker whose own clock is wrong would stamp what
+    // every receiver refuses as too old or too far ahead.
     let now = context.database_clock.now();
+    let (started_at, started) = (now.to_utc(), context.clock.monotonic());
+    let input = SigningInput { event_id: &event_id, unix_s: started_at.timestamp(), body: &item.body };
     // Only while a rotation overlaps is there a choice, and something to learn.
     let overlap = keys.overlap(now);
     let choice = if overlap { sign_with(&work.event_type, &item.body) } else { SignWith::Both };

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database_clock::DatabaseClock;
 use crate::metrics::WorkerMetrics;
 use crate::places::Room;
+use crate::planted::Planted;
 use crate::recovery::Recovery;
 use crate::rotation_meter::RotationMeter;
 use crate::settling::Settling;
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) wake_sweep: Notify,
     /// Wakes the sweep: a reason for holding may be gone.
     pub(crate) wake_release: Notify,
+    /// Bugs planted for the fault suite; none in a release build.
+    pub(crate) planted: Planted,
     /// Counters and gauges.
     pub(crate) metrics: WorkerMetrics,
     /// Told to stop: takes nothing new.

@@ -1,6 +1,7 @@
 //! The database's time, as this worker knows it: measured now and then, carried on by the monotonic clock between.
 //!
-//! Leases are judged by this time alone, so a worker whose wall clock is wrong by minutes still agrees with the others.
+//! Leases are judged and requests are stamped by this time alone, so a worker whose wall clock is wrong by minutes still
+//! agrees with the others and with the receivers.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};

@@ -24,6 +24,7 @@ mod lanes;
 mod metrics;
 mod mode;
 mod places;
+mod planted;
 mod preparation;
 mod recovery;
 mod release;

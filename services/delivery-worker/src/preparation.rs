@@ -12,6 +12,7 @@ use onering_store::StoreError;
 use onering_store::leases::{self, Renewal};
 
 use crate::context::Context;
+use crate::settling::statements;
 use crate::subscription_cache::Target;
 use crate::work_item::Ready;
 
@@ -48,8 +49,16 @@ pub(crate) async fn prepare(context: &Context, batch: Vec<Ready>) -> Prepared {
     let (batch, spoilt) = retarget(batch, &targets);
     let now = context.database_clock.now();
     let (covered, uncovered): (Vec<_>, Vec<_>) = batch.into_iter().partition(|ready| ready.is_covered(now));
-    let renewed = renew(context, uncovered).await;
-    Prepared { ready: covered.into_iter().chain(renewed.ready).collect(), spoilt, ..renewed }
+    let mut prepared = Prepared { ready: covered, spoilt, ..Prepared::default() };
+    // A delivery can be here twice (its entry was handed out again, or its row was swept while the entry waited), and a
+    // statement that renews the one must not answer for the other: it has lost by then.
+    for statement in statements(uncovered, |ready| Some(ready.item.work.delivery_id)) {
+        let Prepared { ready, lost, unprepared, .. } = renew(context, statement).await;
+        prepared.ready.extend(ready);
+        prepared.lost.extend(lost);
+        prepared.unprepared.extend(unprepared);
+    }
+    prepared
 }
 
 fn retarget(batch: Vec<Ready>, targets: &HashMap<SubscriptionId, Arc<Target>>) -> (Vec<Ready>, Vec<Ready>) {

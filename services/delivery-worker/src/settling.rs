@@ -124,7 +124,7 @@ pub(crate) async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Fi
 
 /// Splits results so that no statement has two for one delivery: a stale one (an entry that came twice) must not stand in
 /// for the one that counts.
-fn statements<T>(results: Vec<T>, delivery: impl Fn(&T) -> Option<DeliveryId>) -> Vec<Vec<T>> {
+pub(crate) fn statements<T>(results: Vec<T>, delivery: impl Fn(&T) -> Option<DeliveryId>) -> Vec<Vec<T>> {
     let (mut statements, mut rest) = (Vec::new(), results);
     while !rest.is_empty() {
         let mut seen = HashSet::with_capacity(rest.len());

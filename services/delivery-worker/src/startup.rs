@@ -18,6 +18,7 @@ use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
 use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
 use crate::places::Room;
+use crate::planted::Planted;
 use crate::recovery::Recovery;
 use crate::replay;
 use crate::rotation_meter::RotationMeter;
@@ -105,6 +106,7 @@ async fn build(
         recovery: Recovery::new(service.clock.monotonic()),
         wake_sweep: Notify::new(),
         wake_release: Notify::new(),
+        planted: Planted::from_environment(),
         metrics: WorkerMetrics::new(&service.metrics)?,
         stop: service.stop.child_token(),
         abandon: CancellationToken::new(),

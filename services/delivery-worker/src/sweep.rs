@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::events::{DispatcherHandle, Event};
 use crate::lanes::{Vacancies, Waiting};
 use crate::places::Places;
+use crate::planted::Bug;
 use crate::release::Release;
 use crate::work_item::{Item, Source};
 
@@ -51,7 +52,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
             () = context.wake_sweep.notified() => {}
             () = context.stop.cancelled() => return,
         }
-        if !context.flags.current().delivery {
+        if !context.flags.current().delivery || context.planted.is(Bug::SweepOff) {
             // Nothing is asked of Postgres, so nothing says that it was away.
             context.recovery.seen(context.clock.monotonic());
             context.tally.swept_nothing();

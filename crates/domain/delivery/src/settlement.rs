@@ -40,7 +40,7 @@ pub struct AttemptLog {
     pub error: Option<String>,
     /// The beginning of the answer's body.
     pub response_body: Option<String>,
-    /// When the request was sent, by the worker's clock.
+    /// When the request was sent, by the database's clock.
     pub started_at: DateTime<Utc>,
     /// How long the attempt took.
     pub duration_ms: u32,
@@ -51,7 +51,7 @@ pub struct AttemptLog {
 pub struct Attempt {
     /// What it brought.
     pub answer: Answer,
-    /// When the request was sent, by the worker's clock.
+    /// When the request was sent, by the database's clock.
     pub started_at: DateTime<Utc>,
     /// How long it took.
     pub duration: Duration,

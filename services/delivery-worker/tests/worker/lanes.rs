@@ -102,3 +102,21 @@ async fn what_waits_is_measured() {
         .await;
     }
 }
+
+/// An entry that was handed out again, and a row that was swept while its entry waited in a lane: both bring the same
+/// delivery twice into one worker, whose leases are renewed by one statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_twice_is_sent_once() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({ "timeout_seconds": 2 })).await;
+    // Less than a request needs: each is renewed before it is sent.
+    let entries = bench.publish_leased(20, "6 seconds").await;
+    for _ in 0..3 {
+        bench.stream().push(&entries).await.unwrap();
+    }
+    let _worker = bench.worker().start().await;
+    bench.wait_for("status = 'DELIVERED'", 20).await;
+    bench.wait_for_empty_stream().await;
+    assert_eq!(receiver.count(), 20, "nothing is sent twice without a crash");
+}

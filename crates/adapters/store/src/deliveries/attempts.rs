@@ -31,7 +31,7 @@ pub struct DeliveryAttempt {
     pub error: Option<String>,
     /// The beginning of the answer's body. Whatever the receiver likes: never to be logged.
     pub response_body: Option<String>,
-    /// When the request was sent, by the worker's clock.
+    /// When the request was sent, by the database's clock.
     pub started_at: DateTime<Utc>,
     /// How long it took.
     pub duration_ms: u32,
