@@ -8,12 +8,13 @@ UP_ARGS ?=
 UP_PROFILE ?= up
 BENCH_ARGS ?=
 FUZZ_ARGS ?=
+FAULTS_ARGS ?=
 TOOLS := .tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Cargo puts its profile `dev` into `debug`; every other profile goes by its own name.
 BIN := $(TARGET)/$(if $(filter dev,$(UP_PROFILE)),debug,$(UP_PROFILE))
 
-.PHONY: help built up down status smoke test fuzz lint fmt docs bench servers tools-python tools-node tools-lint clean
+.PHONY: help built up down status smoke test fuzz faults lint fmt docs bench servers tools-python tools-node tools-lint clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,7 +26,7 @@ built:
 	@test -x $(BIN)/onering || { echo "$(BIN)/onering is not built yet: run 'make up' first" >&2; exit 1; }
 
 up: servers ## Build and start the whole stack on 127.0.0.1, then run the smoke test
-	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --bins
+	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --exclude onering-tests --bins
 	@$(BIN)/onering up $(UP_ARGS)
 
 down: built ## Stop the stack (its data stays in .run/)
@@ -76,8 +77,13 @@ docs: ## Regenerate the generated pages and build the Rust documentation
 
 bench: ## Measure the release build against references taken in the same run
 	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
-	@$(CARGO) build --locked --release --workspace --bins
+	@$(CARGO) build --locked --release --workspace --exclude onering-tests --bins
 	@$(TARGET)/release/onering bench $(BENCH_ARGS)
+
+faults: ## Break a stack in every way there is, under load, and see that nothing is lost
+	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
+	@$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/faults $(FAULTS_ARGS)
 
 clean: ## Stop the stack and remove its data and all that was built
 	@if [ -x $(BIN)/onering ]; then $(BIN)/onering down; fi

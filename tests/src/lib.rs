@@ -3,7 +3,8 @@
 //!
 //! Entry point: [`Stack::start`]. Everything here is reached as its users reach it: over HTTP, with their keys, or with
 //! plain SQL. Failure is a panic with a sentence. Beside the stack: verifiers of other people ([`Verifier`]), the
-//! documentation as its readers use it ([`documents`]), and a ConfigMap as the kubelet mounts it ([`ConfigMapVolume`]).
+//! documentation as its readers use it ([`documents`]), a ConfigMap as the kubelet mounts it ([`ConfigMapVolume`]), and
+//! everything that can be broken under load ([`faults`]).
 //!
 //! Deliberately absent: fakes of our own services, and sleeping.
 #![allow(
@@ -19,6 +20,7 @@ mod api;
 mod config_map;
 mod database;
 pub mod documents;
+pub mod faults;
 mod guide;
 mod measured;
 pub mod outside;

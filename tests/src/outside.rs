@@ -40,9 +40,7 @@ pub fn python() -> PathBuf {
 /// When it is not built; the message says how to.
 #[must_use]
 pub fn onering_binary() -> PathBuf {
-    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("onering");
-    assert!(program.is_file(), "{} is not built: cargo build --bin onering", program.display());
-    program
+    onering_testkit::binary_path("onering")
 }
 
 /// `psql`: it comes with the Postgres that the tests start, be that installed or unpacked.

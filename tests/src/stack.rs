@@ -7,9 +7,12 @@ use onering_clock::Clock;
 use onering_ids::AdminKeyId;
 use onering_keys::{AdminToken, Role};
 use onering_store::{PoolConfig, admin_keys};
-use onering_testkit::{ScratchDir, ServiceOptions, ServiceProcess, TestRedis, eventually, redis, scratch_dir};
+use onering_testkit::{
+    ScratchDir, ServiceOptions, ServiceProcess, TcpProxy, TestRedis, eventually, redis, scratch_dir,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use url::Url;
 
 use crate::api::Api;
 use crate::database::StackDatabase;
@@ -32,6 +35,8 @@ pub struct StackOptions {
     pub more_workers: usize,
     /// A Postgres server of its own, which the test may crash.
     pub private_postgres: bool,
+    /// Lines between the services and the stores that the test may cut, pause and slow.
+    pub breakable_lines: bool,
     /// Variables for every process, over the defaults.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -53,6 +58,14 @@ pub struct Stack {
     pub monitoring: ServiceProcess,
     flags: ScratchDir,
     admin_token: String,
+    lines: Option<Lines>,
+}
+
+/// The lines between the services and the stores.
+#[derive(Debug)]
+struct Lines {
+    postgres: TcpProxy,
+    redis: TcpProxy,
 }
 
 impl Stack {
@@ -70,12 +83,18 @@ impl Stack {
         }
         let admin_token = make_admin_key(database.url()).await;
 
+        let lines = if options.breakable_lines { Some(Lines::lay(database.url(), &redis).await) } else { None };
+        let over = |line: fn(&Lines) -> &TcpProxy, url: &str| {
+            lines.as_ref().map_or_else(|| url.to_owned(), |lines| line(lines).url(url))
+        };
+        let (database_url, redis_url) =
+            (over(|lines| &lines.postgres, database.url()), over(|lines| &lines.redis, &redis.url()));
         let service = |binary: &str, instance: String| {
             let mut service = ServiceOptions::of(binary)
                 .env("ONERING_PROFILE", "dev")
                 .env("ONERING_INSTANCE", instance)
-                .env("DATABASE_URL", database.url())
-                .env("REDIS_URL", redis.url())
+                .env("DATABASE_URL", &database_url)
+                .env("REDIS_URL", &redis_url)
                 .env("ONERING_FLAGS_DIR", flags.path().display().to_string())
                 .env("ONERING_SECRETS_KEYS", "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
                 .env("ONERING_TRUSTED_PROXIES", "127.0.0.0/8")
@@ -101,7 +120,7 @@ impl Stack {
         }
         admin.wait_ready().await;
         monitoring.wait_ready().await;
-        Self { database, redis, gateways, workers, admin, monitoring, flags, admin_token }
+        Self { database, redis, gateways, workers, admin, monitoring, flags, admin_token, lines }
     }
 
     /// The operator, at the admin service.
@@ -120,6 +139,28 @@ impl Stack {
     #[must_use]
     pub fn monitoring(&self) -> Api {
         Api::new(self.monitoring.url(""), None)
+    }
+
+    /// The line between the services and Postgres.
+    ///
+    /// # Panics
+    /// When the stack was started without breakable lines.
+    #[must_use]
+    pub fn postgres_line(&self) -> &TcpProxy {
+        &self.lines().postgres
+    }
+
+    /// The line between the services and Redis.
+    ///
+    /// # Panics
+    /// When the stack was started without breakable lines.
+    #[must_use]
+    pub fn redis_line(&self) -> &TcpProxy {
+        &self.lines().redis
+    }
+
+    fn lines(&self) -> &Lines {
+        self.lines.as_ref().expect("the stack has breakable lines: set StackOptions::breakable_lines")
     }
 
     /// The directory of switches.
@@ -210,6 +251,13 @@ impl Stack {
     pub async fn assert_ledger_balances(&self) {
         let (code, text) = self.onering(&["audit"]).await;
         assert_eq!(code, 0, "onering audit:\n{text}");
+    }
+}
+
+impl Lines {
+    async fn lay(database_url: &str, redis: &TestRedis) -> Self {
+        let port = Url::parse(database_url).ok().and_then(|url| url.port()).expect("the database has a port");
+        Self { postgres: TcpProxy::start(port).await, redis: TcpProxy::start(redis.port()).await }
     }
 }
 

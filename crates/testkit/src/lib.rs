@@ -38,6 +38,6 @@ pub use ports::free_port;
 pub use private_servers::{PrivatePostgres, TestRedis, private_postgres, redis};
 pub use receiver::{Received, Receiver, Reply};
 pub use run_directory::{ScratchDir, scratch_dir};
-pub use service_process::{ServiceOptions, ServiceProcess};
+pub use service_process::{ServiceOptions, ServiceProcess, binary_path};
 pub use tcp_proxy::TcpProxy;
 pub use template::Template;

@@ -18,7 +18,7 @@ pub(crate) fn run_directory() -> &'static Path {
     })
 }
 
-/// Cargo's target directory: where the running test lies (`<target>/<profile>/deps/<test>`), else as Cargo is told.
+/// Cargo's target directory: where the running program lies, else as Cargo is told.
 fn target_directory() -> PathBuf {
     if let Some(profile) = profile_directory()
         && let Some(target) = profile.parent()
@@ -28,11 +28,16 @@ fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
-/// `<target>/<profile>`, where the workspace's binaries are.
+/// `<target>/<profile>`, where the workspace's binaries are: above the folder of the running test
+/// (`<target>/<profile>/deps/<test>`), or the folder of the running binary itself.
 pub(crate) fn profile_directory() -> Option<PathBuf> {
     let executable = std::env::current_exe().ok()?;
-    let deps = executable.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"))?;
-    Some(deps.parent()?.to_owned())
+    let folder = executable.parent()?;
+    if folder.file_name()? == "deps" {
+        return folder.parent().map(Path::to_owned);
+    }
+    // Cargo leaves this file in its target directory; anywhere else is where the program was copied to.
+    folder.ancestors().any(|above| above.join("CACHEDIR.TAG").is_file()).then(|| folder.to_owned())
 }
 
 /// Where `install-servers.sh` unpacks packages it may not install.

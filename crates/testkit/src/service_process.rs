@@ -92,9 +92,14 @@ impl ServiceOptions {
     }
 }
 
-/// Where cargo puts the workspace's binaries of the profile this test was built with.
-fn binary_path(binary: &str) -> PathBuf {
-    let profile = profile_directory().unwrap_or_else(|| panic!("this test does not run from a cargo target directory"));
+/// A binary of the workspace, where cargo puts those of the profile this program was built with.
+///
+/// # Panics
+/// When it is not built; the message says what to do.
+#[must_use]
+pub fn binary_path(binary: &str) -> PathBuf {
+    let profile =
+        profile_directory().unwrap_or_else(|| panic!("this program does not run from a cargo target directory"));
     let path = profile.join(binary);
     assert!(
         path.is_file(),
@@ -189,6 +194,12 @@ impl ServiceProcess {
     pub async fn wait_exit(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.options.binary);
         eventually(STOP_WAIT, &what, async || self.child.exited()).await
+    }
+
+    /// Sets a variable for its next starts.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        // The last one counts.
+        self.options.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Whether it runs.

@@ -1,0 +1,119 @@
+//! Receivers that misbehave beside the one that is watched: what they do must be nobody's harm but their own.
+
+use std::time::Duration;
+
+use onering_testkit::{Receiver, Reply};
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use crate::partner::{Partner, Subscription};
+use crate::stack::Stack;
+
+/// Subscriptions that hang, each with this many places: together all that a worker may have under way.
+const HANGING: usize = 8;
+const PLACES: usize = 128;
+/// A share of the events goes to each that hangs, and so many to each that is hostile.
+const HANGING_SHARE: usize = 5;
+const HOSTILE_EVENTS: usize = 20;
+/// Nobody can make a delivery wait longer: an hour, and a tenth of it by chance.
+const LONGEST_WAIT: &str = "70 minutes";
+
+/// The misbehaving receivers of one trial; none, mostly.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    receivers: Vec<Receiver>,
+    /// Would wait for an hour: removed at the end.
+    patient: Vec<Subscription>,
+}
+
+impl Neighbours {
+    /// Those of this fault, subscribed.
+    pub(super) async fn move_in(fault: Fault, partner: &Partner, events: usize) -> Self {
+        let mut neighbours = Self::default();
+        match fault {
+            Fault::HangingReceivers => {
+                let receiver = Receiver::start().await;
+                receiver.otherwise(Reply::hang());
+                for number in 0..HANGING {
+                    let settings = first_events(events / HANGING_SHARE, PLACES);
+                    partner.subscribe(&receiver.url(&format!("/hang/{number}")), settings).await;
+                }
+                neighbours.receivers.push(receiver);
+            }
+            Fault::HostileReceivers => {
+                for reply in hostile_answers() {
+                    neighbours.add(partner, reply).await;
+                }
+                let wait = Reply::retry_after(503, "99999999999999999999");
+                let patient = neighbours.add(partner, wait).await;
+                neighbours.patient.push(patient);
+            }
+            _ => {}
+        }
+        neighbours
+    }
+
+    async fn add(&mut self, partner: &Partner, reply: Reply) -> Subscription {
+        let receiver = Receiver::start().await;
+        receiver.otherwise(reply);
+        let subscription = partner.subscribe(&receiver.url("/hook"), first_events(HOSTILE_EVENTS, 4)).await;
+        self.receivers.push(receiver);
+        subscription
+    }
+
+    /// They behave from now on, and those that wished to be asked again in a million years are gone. Answers what they
+    /// achieved that they must not.
+    pub(super) async fn relent(&self, partner: &Partner, stack: &Stack) -> Option<String> {
+        self.receivers.iter().for_each(|receiver| receiver.otherwise(Reply::status(200)));
+        if self.receivers.is_empty() {
+            return None;
+        }
+        let far = stack
+            .number(&format!(
+                "SELECT count(*) FROM webhook_deliveries WHERE next_attempt_at > now() + interval '{LONGEST_WAIT}'"
+            ))
+            .await;
+        for subscription in &self.patient {
+            let path = format!("/v1/external/webhooks/{}", subscription.id);
+            let answer = partner.api.delete(&path).await;
+            assert!((200..300).contains(&answer.status), "DELETE {path}: {} {}", answer.status, answer.body);
+        }
+        let unasked = self.receivers.iter().filter(|receiver| receiver.count() == 0).count();
+        match (far, unasked) {
+            (0, 0) => None,
+            (0, unasked) => Some(format!("{unasked} misbehaving receivers were never asked, so this proves nothing")),
+            (far, _) => Some(format!("{far} deliveries wait longer than {LONGEST_WAIT}")),
+        }
+    }
+}
+
+/// A short time limit, and only the first so many events.
+fn first_events(count: usize, max_in_flight: usize) -> Value {
+    json!({
+        "timeout_seconds": 2,
+        "max_in_flight": max_in_flight,
+        "filter": { "number": [{ "numeric": ["<", count] }] },
+    })
+}
+
+/// What a receiver may answer that means harm.
+fn hostile_answers() -> Vec<Reply> {
+    let pause = Duration::from_millis(50);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+    vec![
+        // Bodies and heads without end.
+        Reply::endless(head, "x".repeat(64 << 10)),
+        Reply::endless("HTTP/1.1 200 OK\r\nX-Endless: ", "x".repeat(64 << 10)),
+        // A byte now and then, of the head and of the body.
+        Reply::drip("HTTP/1.1 200 OK\r\nX-Slow: yes\r\n".repeat(100), pause),
+        Reply::drip(format!("HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n{}", "x".repeat(1_000)), pause),
+        // A megabyte of headers in one, and a thousand of them.
+        Reply::raw(format!("HTTP/1.1 200 OK\r\nX-Big: {}\r\n\r\n", "x".repeat(1 << 20))),
+        Reply::raw(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: 1\r\n".repeat(1_000))),
+        // No HTTP at all, and a connection that breaks.
+        Reply::raw("220 mail.example ESMTP\r\n"),
+        Reply::raw(vec![0; 64 << 10]),
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n"),
+        Reply::disconnect(),
+    ]
+}
