@@ -76,10 +76,24 @@ impl Api {
 
     /// Sends one request and reads its JSON answer, whatever its status.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+        self.call_with(method, path, &[], body).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> anyhow::Result<Answer> {
         let url = self.base.join(path).with_context(|| format!("{path} is not a path"))?;
         let mut request = self.http.request(method, url.clone());
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         if let Some(body) = body {
             request = request.json(body);

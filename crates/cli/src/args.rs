@@ -2,6 +2,7 @@
 //! stand on a command line; in the folder of a dev stack both can be left out (`.run/dev.env` has them).
 
 mod access;
+mod drill;
 mod operations;
 mod stack;
 mod tools;
@@ -9,6 +10,7 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
+pub(crate) use drill::{Drill, DrillFault};
 pub(crate) use operations::{
     Audit, Keys, KeysAction, Migrate, Replay, ReplayAction, Smoke, StartReplay, Tail, Webhooks, WebhooksAction,
 };
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     SampleProduct(SampleProduct),
     /// Measure this build beside references taken in the same run
     Bench(Bench),
+    /// Break something of a running platform and see that nothing is lost; exit 1 if something is
+    Drill(Drill),
 }
 
 #[cfg(test)]
@@ -79,7 +83,8 @@ mod tests {
     fn help_shows_no_value_of_a_secret() {
         for subcommand in Arguments::command().get_subcommands() {
             for argument in subcommand.get_arguments() {
-                let secret = ["admin-key", "secret", "database-url"].contains(&argument.get_long().unwrap_or_default());
+                let secret = ["admin-key", "secret", "database-url", "redis-url"]
+                    .contains(&argument.get_long().unwrap_or_default());
                 assert!(!secret || argument.get_env().is_none(), "{} {argument}", subcommand.get_name());
             }
         }

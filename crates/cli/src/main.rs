@@ -9,6 +9,7 @@ mod api;
 mod args;
 mod audit;
 mod bench;
+mod drill;
 mod front_door;
 mod keys;
 mod migrate;
@@ -60,5 +61,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::FrontDoor(options) => front_door::run(options).await,
         Command::SampleProduct(options) => sample_product::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Drill(options) => drill::run(options).await,
     }
 }

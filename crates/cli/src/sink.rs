@@ -12,6 +12,7 @@ use onering_settings::load_cli;
 use crate::args::Sink;
 use crate::output;
 
+pub(crate) use arrivals::Arrival;
 pub(crate) use server::RunningSink;
 
 /// Receives until it is stopped (Ctrl-C or SIGTERM).

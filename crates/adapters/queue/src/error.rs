@@ -32,6 +32,13 @@ pub enum QueueError {
         #[source]
         source: Fault,
     },
+    /// Redis could not be emptied.
+    #[error("emptying Redis failed")]
+    Empty {
+        /// Why.
+        #[source]
+        source: Fault,
+    },
     /// Deliveries were not pushed to the stream. The sweep finds them when their lease ends.
     #[error("pushing {entries} deliveries to the stream failed")]
     Push {

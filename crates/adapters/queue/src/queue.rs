@@ -66,6 +66,16 @@ impl Queue {
         Ok(self.clock.monotonic().saturating_duration_since(began))
     }
 
+    /// Removes everything from the database of this URL, as for a drill: nothing kept here is the truth.
+    ///
+    /// # Errors
+    /// [`QueueError::Empty`].
+    pub async fn forget_everything(&self) -> Result<(), QueueError> {
+        let mut command = cmd("FLUSHDB");
+        command.arg("ASYNC");
+        self.pooled.query(command).await.map_err(|source| QueueError::Empty { source })
+    }
+
     /// The delivery stream, for pushing and settling.
     #[must_use]
     pub fn deliveries(&self) -> DeliveryStream {

@@ -54,6 +54,18 @@ async fn what_is_pushed_is_read_in_order_and_acknowledging_removes_it() {
 }
 
 #[tokio::test]
+async fn only_the_database_of_the_url_is_forgotten() {
+    let redis = onering_testkit::redis().await;
+    let (first, second) = (queue(&redis.url()), queue(&format!("{}1", redis.url())));
+    for queue in [&first, &second] {
+        queue.deliveries().push(&[entry(1)]).await.unwrap();
+    }
+    first.forget_everything().await.unwrap();
+    assert!(first.deliveries().is_empty().await.unwrap());
+    assert_eq!(second.deliveries().len().await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn two_consumers_never_take_the_same_entry() {
     let redis = onering_testkit::redis().await;
     let queue = queue(&redis.url());

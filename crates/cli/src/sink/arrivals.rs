@@ -104,6 +104,17 @@ impl Arrivals {
         }
     }
 
+    /// From now on requests must be signed with this secret.
+    pub(crate) fn expect(&mut self, keys: Vec<ReceiverKey>, replay_window: Duration) {
+        self.verifier = Some(Verifier::knowing(keys).fresh(Freshness::within(replay_window)));
+    }
+
+    /// From now on every genuine request is answered with this status, or taken again.
+    pub(crate) const fn fail(&mut self, status: Option<u16>) {
+        self.fail = status;
+        self.failures_left = None;
+    }
+
     /// Judges and records one request; header names are in lower case.
     pub(crate) fn receive(&mut self, headers: BTreeMap<String, String>, body: &[u8], now: DateTime<Utc>) -> Reply {
         let find = |name: &'static str| headers.get(&name.to_ascii_lowercase()).map(String::as_str);

@@ -1,6 +1,7 @@
 //! The sink's HTTP side.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use onering_clock::Clock;
 use onering_signing::{KeyAge, header};
 use serde_json::json;
 
-use super::arrivals::{Arrivals, Reply};
+use super::arrivals::{Arrival, Arrivals, Reply};
 use crate::args::Sink;
 use crate::output;
 use crate::signatures::receiver_keys;
@@ -20,7 +21,7 @@ const BODY_CAP: usize = 16 * 1024 * 1024;
 
 struct State {
     arrivals: Mutex<Arrivals>,
-    delay: Duration,
+    delay_ms: AtomicU64,
     quiet: bool,
     clock: Clock,
 }
@@ -37,6 +38,8 @@ const REPLAY_WINDOW: u32 = 300;
 /// A sink that listens; it ends when dropped.
 pub(crate) struct RunningSink {
     port: u16,
+    state: web::Data<State>,
+    replay_window: Duration,
     handle: actix_web::dev::ServerHandle,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -48,13 +51,14 @@ impl RunningSink {
         let window = Duration::from_secs(options.replay_window.unwrap_or(REPLAY_WINDOW).into());
         let state = web::Data::from(Arc::new(State {
             arrivals: Mutex::new(Arrivals::new(keys, window, options.fail, options.times)),
-            delay: Duration::from_millis(options.delay),
+            delay_ms: AtomicU64::new(options.delay),
             quiet: options.quiet,
             clock: Clock::system(),
         }));
+        let of_server = state.clone();
         let server = HttpServer::new(move || {
             App::new()
-                .app_data(state.clone())
+                .app_data(of_server.clone())
                 .app_data(web::PayloadConfig::new(BODY_CAP))
                 .route("/", web::get().to(index))
                 .route("/webhook", web::post().to(receive))
@@ -69,12 +73,33 @@ impl RunningSink {
         let port = server.addrs().first().map_or(options.port, std::net::SocketAddr::port);
         let server = server.run();
         let handle = server.handle();
-        Ok(Self { port, handle, server: tokio::spawn(server) })
+        Ok(Self { port, state, replay_window: window, handle, server: tokio::spawn(server) })
     }
 
     /// Its base address.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on requests must be signed with this secret.
+    pub(crate) fn expect(&self, secret: &str) -> anyhow::Result<()> {
+        self.state.arrivals().expect(receiver_keys(secret)?, self.replay_window);
+        Ok(())
+    }
+
+    /// From now on every answer takes so long.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.state.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// From now on every genuine request is answered with this status, or taken again.
+    pub(crate) fn fail(&self, status: Option<u16>) {
+        self.state.arrivals().fail(status);
+    }
+
+    /// What arrived, oldest first.
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.state.arrivals().list().to_vec()
     }
 
     /// Waits until the server has ended.
@@ -100,8 +125,9 @@ async fn index(state: web::Data<State>) -> HttpResponse {
 }
 
 async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> HttpResponse {
-    if !state.delay.is_zero() {
-        tokio::time::sleep(state.delay).await;
+    let delay = Duration::from_millis(state.delay_ms.load(Ordering::Relaxed));
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
     let headers: BTreeMap<String, String> = request
         .headers()

@@ -79,6 +79,11 @@ impl DevEnv {
         self.0.get(ADMIN_KEY).cloned()
     }
 
+    /// The stack's Redis.
+    pub(crate) fn redis_url(&self) -> Option<String> {
+        self.0.get(REDIS_URL).cloned()
+    }
+
     /// The stack's database.
     pub(crate) fn database_url(&self) -> Option<String> {
         self.0.get(DATABASE_URL).cloned()

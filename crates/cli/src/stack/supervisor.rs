@@ -148,13 +148,13 @@ async fn run_services(
 }
 
 /// The folder this command was built into: the services are beside it.
-fn binaries() -> anyhow::Result<PathBuf> {
+pub(super) fn binaries() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path cannot be read")?;
     Ok(own.parent().context("this program has no folder")?.to_owned())
 }
 
 /// Variables that `up` was given and that the services should see.
-fn given_environment() -> BTreeMap<String, String> {
+pub(super) fn given_environment() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, value)| name.starts_with("ONERING_") && !value.is_empty()).collect()
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod database;
+mod drill;
 mod receiving;
 mod running;
 mod signing;

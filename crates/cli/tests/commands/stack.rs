@@ -25,20 +25,26 @@ const PORTS: [&str; 8] = [
 ];
 
 /// A folder to start a stack in; whatever runs there is stopped at the end.
-struct Stack {
+pub(crate) struct Stack {
     folder: ScratchDir,
     environment: Vec<(&'static str, String)>,
 }
 
 impl Stack {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ports = PORTS.iter().map(|variable| (*variable, free_port().to_string()));
         // What Redis loses when it is killed is sent after one lease, which is to be short here.
         let lease = ("ONERING_WEBHOOKS_LEASE_SECONDS", "5".to_owned());
         Self { folder: scratch_dir("stack"), environment: ports.chain([lease]).collect() }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    /// Adds a variable.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         run(self.folder.path(), &environment, arguments)
