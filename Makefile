@@ -9,12 +9,13 @@ UP_PROFILE ?= up
 BENCH_ARGS ?=
 FUZZ_ARGS ?=
 FAULTS_ARGS ?=
+EXAMPLES ?= 100
 TOOLS := .tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Cargo puts its profile `dev` into `debug`; every other profile goes by its own name.
 BIN := $(TARGET)/$(if $(filter dev,$(UP_PROFILE)),debug,$(UP_PROFILE))
 
-.PHONY: help built up down status smoke test fuzz faults lint fmt docs bench servers tools-python tools-node tools-lint clean
+.PHONY: help built up down status smoke test fuzz schemathesis faults lint fmt docs bench servers tools-python tools-node tools-lint clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +62,12 @@ tools-lint:
 
 fuzz: ## Let libFuzzer try the parsers, a minute each (FUZZ_ARGS="--seconds 600 --target event")
 	@CARGO="$(CARGO)" tests/fuzz/run.sh $(FUZZ_ARGS)
+
+schemathesis: tools-python servers ## Judge the OpenAPI documents by what is answered (EXAMPLES=100 an operation)
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest@0.9.143
+	@$(CARGO) build --locked --workspace --bins
+	@ONERING_CONFORMANCE_EXAMPLES="$(EXAMPLES)" ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" \
+		$(CARGO) nextest run --locked --package onering-tests --test conformance --profile patient
 
 lint: tools-lint ## Formatting, clippy, rustdoc, dependency rules
 	@$(CARGO) fmt --all --check

@@ -129,6 +129,12 @@ impl Stack {
         Api::new(self.admin.url(""), Some(&self.admin_token))
     }
 
+    /// The operator's credential.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
     /// A gateway, without a credential.
     #[must_use]
     pub fn gateway(&self, number: usize) -> Api {

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
     /// Only in this status.
-    #[param(value_type = Option<String>, example = "DEAD")]
+    #[param(value_type = Option<String>, example = "DEAD", pattern = "^(PENDING|RETRYING|DELIVERED|DEAD|REPLAY_EXPIRED|CANCELLED)$")]
     pub status: Option<Status>,
     /// Only those that are held, whatever for (`true`), or those that are not (`false`).
     pub held: Option<bool>,
@@ -23,10 +23,10 @@ pub struct DeliveryQuery {
     /// Only of this event type.
     pub event_type: Option<String>,
     /// Only of this subscription.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^wh_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     pub webhook_id: Option<SubscriptionId>,
     /// Only of this event.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     pub event_id: Option<EventId>,
     /// Only those made at this instant or later, RFC 3339.
     pub from: Option<DateTime<Utc>>,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 #[schema(as = SubscriptionInput)]
 pub struct SubscriptionInputSchema {
     /// Where deliveries are POSTed: `https`, on a public address.
-    #[schema(example = "https://a.example/hooks", max_length = 2048)]
+    #[schema(example = "https://a.example/hooks", max_length = 2048, pattern = "^https?://[^ ]+$")]
     pub url: String,
     /// 1 to 100 patterns of event types: a type, a prefix such as `ring.*`, or `*`.
     #[schema(example = json!(["ring.*"]), min_items = 1, max_items = 100)]
@@ -35,6 +35,7 @@ pub struct SubscriptionInputSchema {
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub max_event_age_seconds: Option<i64>,
     /// Any of `x-webhook`, `standard-webhooks` (these two by default), `standard-webhooks-v1a` and `timestamp-body`.
+    #[schema(min_items = 1)]
     pub signature_schemes: Option<Vec<String>>,
     /// Whether to retry 4xx answers that otherwise end a delivery.
     pub retry_client_errors: Option<bool>,
@@ -48,10 +49,10 @@ pub struct SubscriptionInputSchema {
 #[schema(as = SubscriptionPatch)]
 pub struct SubscriptionPatchSchema {
     /// Where deliveries are POSTed.
-    #[schema(max_length = 2048)]
+    #[schema(max_length = 2048, pattern = "^https?://[^ ]+$", nullable = false)]
     pub url: Option<String>,
     /// Patterns of event types, in place of all there were.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 100, nullable = false)]
     pub events: Option<Vec<String>>,
     /// For people. Null: empty.
     #[schema(max_length = 500)]
@@ -59,10 +60,10 @@ pub struct SubscriptionPatchSchema {
     /// Request headers of its own, in place of all there were. Null: none.
     pub headers: Option<BTreeMap<String, String>>,
     /// How long one attempt may take, in seconds.
-    #[schema(minimum = 1, maximum = 30)]
+    #[schema(minimum = 1, maximum = 30, nullable = false)]
     pub timeout_seconds: Option<i64>,
     /// Attempts under way at once, at most, in each worker.
-    #[schema(minimum = 1, maximum = 1024)]
+    #[schema(minimum = 1, maximum = 1024, nullable = false)]
     pub max_in_flight: Option<i64>,
     /// Attempts started a second, at most. Null: no limit.
     #[schema(minimum = 1, maximum = 10_000)]
@@ -71,15 +72,17 @@ pub struct SubscriptionPatchSchema {
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub max_event_age_seconds: Option<i64>,
     /// Any of `x-webhook`, `standard-webhooks`, `standard-webhooks-v1a` and `timestamp-body`.
+    #[schema(min_items = 1, nullable = false)]
     pub signature_schemes: Option<Vec<String>>,
     /// Whether to retry 4xx answers that otherwise end a delivery.
+    #[schema(nullable = false)]
     pub retry_client_errors: Option<bool>,
     /// Conditions on the event's data. Null: none.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Value>,
     /// `active` switches it on again, `paused` holds its deliveries. Of a subscription that an operator disabled only an
     /// operator can set it: 409.
-    #[schema(example = "paused")]
+    #[schema(example = "paused", pattern = "^(active|paused)$", nullable = false)]
     pub status: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub struct SubscriptionQuery {
     /// Only those that are `active`, `paused` or `disabled`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(active|paused|disabled)$")]
     pub status: Option<SubscriptionStatus>,
     /// At most this many: 1–200, 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]

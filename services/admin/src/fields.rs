@@ -21,6 +21,11 @@ pub(crate) struct Reason(pub(crate) String);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Notes(Map<String, Value>);
 
+/// A JSON object to store. `jsonb` writes numbers out in all their digits, and near the end of a double's range our reader takes
+/// the many digits for more than a double: a row that could be written and never read again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
+
 /// An address or a block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cidr(pub(crate) IpNet);
@@ -32,6 +37,7 @@ pub(crate) struct Days(u16);
 const LONGEST_NAME: usize = 200;
 const LONGEST_REASON: usize = 500;
 const LARGEST_NOTES: usize = 4096;
+const LARGEST_NUMBER: f64 = 1e308;
 const MOST_DAYS: u16 = 3650;
 
 fn plain(text: &str, longest: usize) -> bool {
@@ -62,12 +68,31 @@ impl<'de> Deserialize<'de> for Reason {
 
 impl<'de> Deserialize<'de> for Notes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let notes = Value::Object(Map::deserialize(deserializer)?);
-        let bytes = notes.to_string().len();
-        match notes {
-            Value::Object(notes) if bytes <= LARGEST_NOTES => Ok(Self(notes)),
-            _ => Err(D::Error::custom(format!("metadata has at most {LARGEST_NOTES} bytes as JSON, not {bytes}"))),
+        let JsonObject(notes) = JsonObject::deserialize(deserializer)?;
+        let bytes = Value::Object(notes.clone()).to_string().len();
+        if bytes > LARGEST_NOTES {
+            return Err(D::Error::custom(format!("metadata has at most {LARGEST_NOTES} bytes as JSON, not {bytes}")));
         }
+        Ok(Self(notes))
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Map::deserialize(deserializer)?;
+        if members.values().all(can_be_read_back) {
+            return Ok(Self(members));
+        }
+        Err(D::Error::custom("a number lies between -1e308 and 1e308"))
+    }
+}
+
+fn can_be_read_back(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_none_or(|number| number.abs() <= LARGEST_NUMBER),
+        Value::Array(items) => items.iter().all(can_be_read_back),
+        Value::Object(members) => members.values().all(can_be_read_back),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::api_error::ApiError;
@@ -17,7 +18,7 @@ use crate::request_body::{has_body, read_body, require_json};
 #[derive(Debug, Clone)]
 pub struct StrictJson<T>(pub T);
 
-/// A JSON body that may be left out altogether, which then reads as `T::default()`; otherwise as [`StrictJson`].
+/// A JSON body that may be left out altogether, or be `null`, which both read as `T::default()`; otherwise as [`StrictJson`].
 #[derive(Debug, Clone)]
 pub struct OptionalJson<T>(pub T);
 
@@ -59,7 +60,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrictJson<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { Ok(Self(read_json(&request, payload).await?)) })
+        Box::pin(async move { Ok(Self(parse_json(&read_json_text(&request, payload).await?)?)) })
     }
 }
 
@@ -70,13 +71,16 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            if has_body(&request) { Ok(Self(read_json(&request, payload).await?)) } else { Ok(Self(T::default())) }
+            if !has_body(&request) {
+                return Ok(Self(T::default()));
+            }
+            let body = read_json_text(&request, payload).await?;
+            if body.trim_ascii() == b"null" { Ok(Self(T::default())) } else { Ok(Self(parse_json(&body)?)) }
         })
     }
 }
 
-async fn read_json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
+async fn read_json_text(request: &HttpRequest, payload: Payload) -> Result<Bytes, ApiError> {
     require_json(request)?;
-    let body = read_body(request, payload).await?;
-    Ok(parse_json(&body)?)
+    Ok(read_body(request, payload).await?)
 }

@@ -78,10 +78,10 @@ impl From<AdminKey> for AdminKeyView {
 #[schema(as = CreateAdminKey)]
 pub(crate) struct CreateAdminKeyBody {
     /// Whose it is: 1–200 characters. Names it in the audit log.
-    #[schema(value_type = String, example = "Ada")]
+    #[schema(value_type = String, example = "Ada", min_length = 1, max_length = 200)]
     name: Name,
     /// `viewer`, `operator` or `admin`.
-    #[schema(value_type = String, example = "operator")]
+    #[schema(value_type = String, example = "operator", pattern = "^(viewer|operator|admin)$")]
     role: Role,
     /// Days until it is refused; never by default.
     #[serde(default, deserialize_with = "given")]

@@ -73,13 +73,13 @@ impl From<&Block> for BlockView {
 #[schema(as = CreateBlock)]
 pub(crate) struct CreateBlockBody {
     /// A key.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     key_id: Option<KeyId>,
     /// An address, or a block of addresses in CIDR notation.
     #[schema(value_type = Option<String>, example = "203.0.113.0/24")]
     cidr: Option<Cidr>,
     /// For people.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 500)]
     reason: Option<Reason>,
     /// When it stops counting; by default when it is removed.
     #[schema(value_type = Option<String>, format = DateTime)]

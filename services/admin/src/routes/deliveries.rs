@@ -20,10 +20,10 @@ use crate::state::AdminState;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperatorDeliveryQuery {
     /// Only of this partner.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: Option<OwnerId>,
     /// Only in this status.
-    #[param(value_type = Option<String>, example = "DEAD")]
+    #[param(value_type = Option<String>, example = "DEAD", pattern = "^(PENDING|RETRYING|DELIVERED|DEAD|REPLAY_EXPIRED|CANCELLED)$")]
     status: Option<Status>,
     /// Only those that are held, whatever for (`true`), or those that are not (`false`).
     held: Option<bool>,
@@ -34,10 +34,10 @@ pub(crate) struct OperatorDeliveryQuery {
     /// Only of this event type.
     event_type: Option<String>,
     /// Only of this subscription.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^wh_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     webhook_id: Option<SubscriptionId>,
     /// Only of this event.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     event_id: Option<EventId>,
     /// Only those made at this instant or later, RFC 3339.
     from: Option<DateTime<Utc>>,

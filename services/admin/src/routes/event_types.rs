@@ -7,10 +7,11 @@ use onering_web::{ApiResult, OperatorRole, Page, StrictJson, Viewer};
 use onering_webhook_operations::{OperationError, Timestamp};
 use onering_webhooks::EventType;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::acting::Acting;
+use crate::fields::JsonObject;
 use crate::json_answer::ok;
 use crate::operations::write_event_type::write_event_type;
 use crate::path_id::PathText;
@@ -54,7 +55,7 @@ pub(crate) struct WriteEventTypeBody {
     description: Option<String>,
     /// JSON Schema of `data`.
     #[schema(value_type = Option<Object>)]
-    schema: Option<Map<String, Value>>,
+    schema: Option<JsonObject>,
     /// Whether partners should move away from it.
     deprecated: Option<bool>,
 }
@@ -94,7 +95,7 @@ fn catalogue_change(name: &str, body: WriteEventTypeBody) -> Result<CatalogueCha
     Ok(CatalogueChange {
         name: name.as_str().to_owned(),
         description: body.description,
-        schema: body.schema.map(Value::Object),
+        schema: body.schema.map(|JsonObject(schema)| Value::Object(schema)),
         deprecated: body.deprecated,
     })
 }

@@ -62,11 +62,11 @@ impl From<Partner> for PartnerView {
 #[schema(as = CreatePartner)]
 pub(crate) struct CreatePartnerBody {
     /// 1–64 characters of `A-Z a-z 0-9 _ . : @ -`, the first a letter or a digit.
-    #[schema(value_type = String, example = "acme")]
+    #[schema(value_type = String, example = "acme", pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: OwnerId,
     /// For people; the `owner_id` by default.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     name: Option<Name>,
     /// Whether it is inside every rollout cohort.
     #[serde(default)]
@@ -83,11 +83,11 @@ pub(crate) struct CreatePartnerBody {
 #[schema(as = ChangePartner)]
 pub(crate) struct ChangePartnerBody {
     /// For people.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     name: Option<Option<Name>>,
     /// Whether it is inside every rollout cohort.
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     canary: Option<Option<bool>>,
     /// The operator's own notes, in place of all there were: at most 4,096 bytes of JSON. Null: none.

@@ -39,6 +39,7 @@ fn bad_keys() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"metadata": [1]}), invalid, "metadata"),
         (json!({"metadata": {"a": "\u{0}"}}), invalid, ""),
         (json!({"metadata": {"a": "x".repeat(4096 - 7)}}), invalid, "metadata"),
+        (json!({"metadata": {"a": [f64::MAX]}}), invalid, "metadata"),
         (json!([]), invalid, "body"),
         (json!("key"), invalid, "body"),
         (json!(null), invalid, "body"),

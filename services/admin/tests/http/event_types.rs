@@ -19,8 +19,12 @@ async fn an_entry_is_written_kept_and_changed() {
         ("/v1/admin/event-types/ring..forged", json!({}), "name"),
         ("/v1/admin/event-types/a%20b", json!({}), "name"),
         (path, json!({"schema": []}), "schema"),
+        (path, json!({"schema": {"maximum": f64::MAX}}), "schema"),
         (path, json!({"description": "x".repeat(2001)}), "description"),
     ] {
         assert_eq!(world.put(path, &body).await.refusal(), (422, "VALIDATION_FAILED", Some(field)), "{path} {body}");
     }
+    // The largest number that is taken can be read back.
+    world.put(path, &json!({"schema": {"maximum": 1e308, "minimum": -1e308}})).await.expect(200);
+    world.get("/v1/admin/event-types").await.expect(200);
 }

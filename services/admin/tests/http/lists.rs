@@ -42,6 +42,8 @@ async fn keys_are_filtered_and_paged() {
         ("active=perhaps", "INVALID_QUERY", "active"),
         ("owner_id=-", "INVALID_QUERY", "owner_id"),
         ("page=2", "INVALID_QUERY", "page"),
+        ("tier=pro&rate_limit_tier=free", "INVALID_QUERY", "rate_limit_tier"),
+        ("owner_id=a&owner_user_id=b", "INVALID_QUERY", "owner_user_id"),
     ] {
         let refused = world.get(&format!("{KEYS}?{query}")).await;
         assert_eq!(refused.refusal(), (400, code, Some(field)), "{query}");

@@ -65,7 +65,7 @@ pub(super) struct ItemResult {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct NewBatchEventSchema {
     /// What happened: words joined by dots.
-    #[schema(example = "ring.forged", max_length = 128)]
+    #[schema(example = "ring.forged", max_length = 128, pattern = "^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$")]
     event_type: String,
     /// Particulars: any JSON. Delivered byte for byte as sent.
     #[schema(value_type = Value)]
@@ -74,11 +74,18 @@ pub(super) struct NewBatchEventSchema {
     #[schema(example = "2026-11-22T00:00:00Z")]
     occurred_at: Option<DateTime<Utc>>,
     /// Whose event it is, or `*` for every partner's; your own when left out. Another's needs the scope `publish:any`.
+    #[schema(pattern = "^([*]|[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63})$")]
     owner_id: Option<String>,
     /// Your own name for this item: 1–255 visible ASCII characters. Sent again within a day, it is answered as the first time.
-    #[schema(example = "ring-2", min_length = 1, max_length = 255)]
+    #[schema(example = "ring-2", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     idempotency_key: Option<String>,
 }
+
+/// A batch of events.
+#[derive(ToSchema)]
+#[schema(as = NewBatch, min_items = 1, max_items = 1000)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct NewBatchSchema(Vec<NewBatchEventSchema>);
 
 /// Publish up to 1,000 events
 ///
@@ -88,7 +95,7 @@ pub(super) struct NewBatchEventSchema {
 #[utoipa::path(
     post, path = "/v1/external/events/batch", operation_id = "publishEvents", tag = "Events", security(("api_key" = ["write:events"])),
     request_body(content(
-        (Vec<NewBatchEventSchema> = "application/json"),
+        (NewBatchSchema = "application/json"),
         (String = "application/x-ndjson"),
     )),
     responses(

@@ -25,7 +25,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct NewEventSchema {
     /// What happened: words joined by dots.
-    #[schema(example = "ring.forged")]
+    #[schema(example = "ring.forged", max_length = 128, pattern = "^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$")]
     event_type: String,
     /// Particulars: any JSON. Delivered byte for byte as sent.
     #[schema(value_type = Value)]
@@ -34,6 +34,7 @@ pub(super) struct NewEventSchema {
     #[schema(example = "2026-11-22T00:00:00Z")]
     occurred_at: Option<DateTime<Utc>>,
     /// Whose event it is, or `*` for every partner's; your own when left out. Another's needs the scope `publish:any`.
+    #[schema(pattern = "^([*]|[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63})$")]
     owner_id: Option<String>,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct AcceptedEvent {
 /// first time.
 #[utoipa::path(
     post, path = "/v1/external/events", operation_id = "publishEvent", tag = "Events", security(("api_key" = ["write:events"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Your own name for this request: 1–255 visible ASCII characters.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your own name for this request: 1–255 visible ASCII characters.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = NewEventSchema,
     responses(
         (status = 202, description = "Accepted. `Idempotent-Replayed: true` says that it had been before.", body = AcceptedEvent),

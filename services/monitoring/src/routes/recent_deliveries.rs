@@ -29,13 +29,13 @@ pub(crate) struct RecentQuery {
     #[param(value_type = Option<schemas::HeldReason>, inline)]
     held_reason: Option<HeldReason>,
     /// Of events of this type.
-    #[param(value_type = Option<String>, example = "ring.forged")]
+    #[param(value_type = Option<String>, example = "ring.forged", max_length = 128, pattern = "^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$")]
     event_type: Option<EventType>,
     /// To this subscription.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^wh_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     webhook_id: Option<SubscriptionId>,
     /// To this partner's subscriptions.
-    #[param(value_type = Option<String>, example = "acme")]
+    #[param(value_type = Option<String>, example = "acme", pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: Option<OwnerId>,
     /// How many deliveries at most.
     #[serde(default)]

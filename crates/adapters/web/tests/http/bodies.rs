@@ -149,6 +149,8 @@ async fn a_body_may_be_left_out_where_the_call_says_so() {
     let optional = || server.client.post(server.url("/optional"));
     assert_eq!(optional().send().await.unwrap().status(), 200);
     assert_eq!(optional().body("").send().await.unwrap().status(), 200);
+    let null = optional().header("content-type", "application/json").body(" null\n").send().await.unwrap();
+    assert_eq!(null.status(), 200, "null says nothing, as no body does");
     let wrong = optional().header("content-type", "application/json").body("{\"x\": 1}").send().await.unwrap();
     assert_eq!(refusal(wrong).await, refused(422, "UNKNOWN_FIELD", Some("x")));
 }

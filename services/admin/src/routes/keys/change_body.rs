@@ -17,19 +17,19 @@ use crate::fields::{Cidr, Days, Name, Notes, either, expiry, given, required};
 #[schema(as = ChangeKey)]
 pub(crate) struct ChangeKeyBody {
     /// For people: 1–200 characters.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     name: Option<Option<Name>>,
     /// What it may do, in place of all it may now.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     scopes: Option<Option<Vec<Scope>>>,
     /// `free`, `pro` or `enterprise`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(free|pro|enterprise)$", nullable = false)]
     #[serde(default, deserialize_with = "given")]
     tier: Option<Option<Tier>>,
     /// The same as `tier`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(free|pro|enterprise)$", nullable = false)]
     #[serde(default, deserialize_with = "given")]
     rate_limit_tier: Option<Option<Tier>>,
     /// Calls an hour for this key alone. Null: its tier's.
@@ -41,11 +41,11 @@ pub(crate) struct ChangeKeyBody {
     #[serde(default, deserialize_with = "given")]
     burst_per_second: Option<Option<NonZeroU32>>,
     /// Whether it is a canary key.
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     canary_enabled: Option<Option<bool>>,
     /// The same as `canary_enabled`.
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>, nullable = false)]
     #[serde(default, deserialize_with = "given")]
     canary: Option<Option<bool>>,
     /// Addresses and blocks it may be used from, in place of all there were. Null: anywhere.

@@ -23,19 +23,19 @@ pub(super) const MOST_BLOCKS: usize = 100;
 #[schema(as = CreateKey)]
 pub(crate) struct CreateKeyBody {
     /// For people: 1–200 characters.
-    #[schema(value_type = Option<String>, example = "Acme, production")]
+    #[schema(value_type = Option<String>, example = "Acme, production", min_length = 1, max_length = 200)]
     name: Option<Name>,
     /// The partner it belongs to, made if it is new; `default` by default.
-    #[schema(value_type = Option<String>, example = "acme")]
+    #[schema(value_type = Option<String>, example = "acme", pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: Option<OwnerId>,
     /// The same as `owner_id`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_user_id: Option<OwnerId>,
     /// `free` (by default), `pro` or `enterprise`: 100, 1,000 or 10,000 an hour.
-    #[schema(value_type = Option<String>, example = "pro")]
+    #[schema(value_type = Option<String>, example = "pro", pattern = "^(free|pro|enterprise)$")]
     tier: Option<Tier>,
     /// The same as `tier`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(free|pro|enterprise)$")]
     rate_limit_tier: Option<Tier>,
     /// What it may do; every partner scope by default.
     #[schema(value_type = Option<Vec<String>>, example = json!(["write:events", "read:webhooks"]))]

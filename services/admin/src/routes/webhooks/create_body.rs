@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 pub(crate) struct CreateSubscriptionBody {
     /// Whose events are delivered; `default` by default. A new partner is made.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "acme")]
+    #[schema(value_type = Option<String>, example = "acme", pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: Option<OwnerId>,
     /// Where deliveries are POSTed: `https`, on a public address.
-    #[schema(example = "https://a.example/hooks", max_length = 2048)]
+    #[schema(example = "https://a.example/hooks", max_length = 2048, pattern = "^https?://[^ ]+$")]
     url: String,
     /// 1 to 100 patterns of event types: a type, a prefix such as `ring.*`, or `*`.
     #[schema(example = json!(["ring.*"]), min_items = 1, max_items = 100)]
@@ -47,6 +47,7 @@ pub(crate) struct CreateSubscriptionBody {
     max_event_age_seconds: Option<i64>,
     /// Any of `x-webhook`, `standard-webhooks` (these two by default) and `timestamp-body`.
     #[serde(default)]
+    #[schema(min_items = 1)]
     signature_schemes: Option<Vec<String>>,
     /// Whether to retry 4xx answers that otherwise end a delivery.
     #[serde(default)]

@@ -11,10 +11,10 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperatorSubscriptionQuery {
     /// Only of this partner.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$")]
     owner_id: Option<OwnerId>,
     /// Only those that are `active`, `paused` or `disabled`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(active|paused|disabled)$")]
     status: Option<SubscriptionStatus>,
     /// At most this many: 1–200, 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
