@@ -99,7 +99,7 @@ async fn results_of_24_hours_and_what_waits_now() {
     let expected = json!({
         "webhook_id": webhook, "owner_id": "acme", "status": "active", "disabled_reason": null, "failing_since": null,
         "delivered": 8, "failed": 4, "dead": 1, "replay_rejected_24h": 0, "pending": 2, "retrying": 1, "held": 1,
-        "success_rate": 8.0 / 9.0, "avg_retry_count": 4.0 / 9.0, "timestamp": health["timestamp"],
+        "success_rate": 8.0 / 9.0, "avg_retry_count": 4.0 / 9.0, "rotation": null, "timestamp": health["timestamp"],
     });
     assert_eq!(health, expected);
     stack.stop().await;

@@ -219,6 +219,7 @@ pub struct WebhookHealth {
 /// Which of two secrets a receiver is known to use while both sign. One that never says (`X-Webhook-Verified-With`) shows as
 /// zeros and nulls.
 #[derive(Debug, ToSchema)]
+#[schema(as = Rotation)]
 pub struct RotationProgress {
     /// When the secret was rotated.
     pub started_at: DateTime<Utc>,
