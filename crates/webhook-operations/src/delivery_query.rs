@@ -25,7 +25,7 @@ pub struct DeliveryQuery {
     /// Only of this subscription.
     #[param(value_type = Option<String>, pattern = "^wh_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     pub webhook_id: Option<SubscriptionId>,
-    /// Only of this event.
+    /// Only of this event, repeats included.
     #[param(value_type = Option<String>, pattern = "^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     pub event_id: Option<EventId>,
     /// Only those made at this instant or later, RFC 3339.

@@ -241,13 +241,7 @@ mod tests {
     fn what_waits_is_passed_on_and_its_age_is_never_negative() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let held = HeldCount { reason: HeldReason::DeliveryOff, count: 4 };
-        let at = |oldest| Waiting {
-            pending: 6,
-            retrying: 2,
-            held: vec![held],
-            oldest_waiting_at: oldest,
-            oldest_held_at: None,
-        };
+        let at = |oldest| Waiting { pending: 6, retrying: 2, held: vec![held], oldest_waiting_at: oldest };
         let troubled = TroubledSubscriptions { failing: 2, disabled: 1 };
         let of = |waiting: &Waiting| webhook_counts(&[], waiting, &[], troubled, now);
         let counts = of(&at(Some(now - TimeDelta::milliseconds(1_500))));

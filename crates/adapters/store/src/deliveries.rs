@@ -16,6 +16,8 @@ pub(crate) use cancel::cancel_orphans;
 pub use cancel::cancel_waiting;
 pub use insert::{Inserted, Repeat, Repeated, TEST_EVENT_TYPE, TestDelivery, insert_test, repeat};
 pub use list::{DeliveryFilter, DeliveryPage, Page, list, list_any_owner};
+#[cfg(test)]
+pub(crate) use list::{Failed, OfAll, OfOwner, OfWaiting};
 pub use row::Delivery;
 
 #[cfg(test)]

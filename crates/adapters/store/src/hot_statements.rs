@@ -163,3 +163,31 @@ async fn a_partners_list_follows_its_index() {
     let listed = deliveries::list(&mut world.connection, &owner, &filter, page).await.unwrap();
     assert_eq!(listed.items.len(), 50);
 }
+
+/// Whatever the filters are, no list reads what retention keeps.
+#[tokio::test]
+async fn lists_follow_an_index_to_their_bound() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    let types = "uuid, uuid, text, uuid, text, text, boolean, text, bigint";
+    let arguments = |owner: &str, status: &str| {
+        let all = "'00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
+        format!("{all}, {owner}, NULL, {status}, 'no.such', NULL, NULL, 50")
+    };
+    let of_owner = arguments("'acme'", "'PENDING'");
+    for mode in MODES {
+        let plan = plan(&mut world, deliveries::OfOwner::SQL, types, &of_owner, mode).await;
+        assert_no_scan(&plan);
+        assert!(plan.contains("owner_id_delivery_id_idx") && !plan.contains("pkey on webhook_deliveries"), "{plan}");
+    }
+    for (statement, status) in [(deliveries::OfAll::SQL, "'DELIVERED'"), (deliveries::Failed::SQL, "'DEAD'")] {
+        for mode in MODES {
+            let plan = plan(&mut world, statement, types, &arguments("NULL", status), mode).await;
+            assert!(plan.contains("Limit") && !plan.contains("Sort"), "{plan}");
+        }
+    }
+    let waiting = arguments("NULL", "'PENDING'");
+    let plan = plan(&mut world, deliveries::OfWaiting::SQL, types, &waiting, MODES[0]).await;
+    assert_no_scan(&plan);
+    assert!(plan.contains("queued_until_idx") && plan.contains("held_reason"), "{plan}");
+}

@@ -107,6 +107,39 @@ macro_rules! statement {
 }
 pub(crate) use statement;
 
+/// A statement that is planned with the values of its parameters each time, at the cost of a round trip and the planning.
+pub(crate) struct PlannedEachTime<Q>(pub(crate) Q);
+
+impl<Q> diesel::query_builder::QueryId for PlannedEachTime<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for PlannedEachTime<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q: diesel::query_builder::QueryFragment<Pg>> diesel::query_builder::QueryFragment<Pg> for PlannedEachTime<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        self.0.walk_ast(out)
+    }
+}
+
+/// For statements: what deliveries are held for, whatever that may be. One step of a partial index for each reason.
+macro_rules! held_reasons {
+    () => {
+        "WITH RECURSIVE held AS (
+             SELECT min(held_reason) AS reason FROM webhook_deliveries WHERE held_reason IS NOT NULL
+             UNION ALL
+             SELECT (SELECT min(w.held_reason) FROM webhook_deliveries AS w
+                     WHERE w.held_reason IS NOT NULL AND w.held_reason > held.reason)
+             FROM held WHERE held.reason IS NOT NULL
+         ) SELECT reason FROM held WHERE reason IS NOT NULL"
+    };
+}
+pub(crate) use held_reasons;
+
 #[cfg(test)]
 mod tests {
     use diesel::sql_types::{BigInt, Text};

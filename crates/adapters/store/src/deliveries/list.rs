@@ -1,22 +1,29 @@
+//! Lists of deliveries, newest first.
+//!
+//! A page costs what its index brings, never what retention keeps. What waits and what belongs to one event have indexes of
+//! their own. For the other filters the newest rows of an index are looked at, 20,000 at most: a page that ends there may
+//! be short or empty, and its `next` goes on from where the look ended.
+
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
-use diesel::pg::Pg;
-use diesel::prelude::*;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::OptionalExtension;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use onering_delivery::{HeldReason, Status};
 use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
+use uuid::Uuid;
 
 use super::row::{Delivery, Row};
-use crate::schema::webhook_deliveries::{self as table, dsl};
+use crate::statement::{PlannedEachTime, held_reasons, statement};
 use crate::{Context, StoreError};
+
+const LIST: &str = "list deliveries";
 
 /// What to list; `None` for any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     /// Of this subscription.
     pub webhook_id: Option<SubscriptionId>,
-    /// Of this event. Repeats made later are not found this way.
+    /// Of this event, repeats included.
     pub event_id: Option<EventId>,
     /// In this status.
     pub status: Option<Status>,
@@ -41,7 +48,7 @@ pub struct Page {
     pub before: Option<DeliveryId>,
 }
 
-/// One page, newest first.
+/// One page, newest first. It may be short, or empty, and still not be the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryPage {
     /// The deliveries.
@@ -50,7 +57,199 @@ pub struct DeliveryPage {
     pub next: Option<DeliveryId>,
 }
 
-type Query<'a> = table::BoxedQuery<'a, Pg>;
+macro_rules! columns {
+    () => {
+        "d.delivery_id, d.event_id, d.webhook_id, d.owner_id, d.event_type, d.status, d.attempt_count, d.next_attempt_at, \
+         d.queued_until, d.held_reason, d.last_status_code, d.last_error, d.delivered_at, d.delivery_latency_ms, \
+         d.settled_at, d.original_delivery_id, d.created_at"
+    };
+}
+type Columns = (
+    SqlUuid,
+    SqlUuid,
+    SqlUuid,
+    Text,
+    Text,
+    Text,
+    SmallInt,
+    Nullable<Timestamptz>,
+    Nullable<Timestamptz>,
+    Nullable<Text>,
+    Nullable<SmallInt>,
+    Nullable<Text>,
+    Nullable<Timestamptz>,
+    Nullable<Integer>,
+    Nullable<Timestamptz>,
+    Nullable<SqlUuid>,
+    Timestamptz,
+);
+
+/// The filters over the candidates that an index brought. `$1` and `$2` bound the ids in every statement.
+macro_rules! filters {
+    () => {
+        "($3 IS NULL OR d.owner_id = $3) AND ($4 IS NULL OR d.webhook_id = $4) AND ($5 IS NULL OR d.status = $5) \
+         AND ($6 IS NULL OR d.event_type = $6) AND ($7 IS NULL OR (d.held_reason IS NOT NULL) = $7) \
+         AND ($8 IS NULL OR d.held_reason = $8)"
+    };
+}
+
+macro_rules! newest_of_all {
+    () => {
+        "SELECT * FROM webhook_deliveries WHERE delivery_id >= $1 AND delivery_id < $2 ORDER BY delivery_id DESC"
+    };
+}
+
+/// Whose deliveries: a subscription has one owner, and the index is by owner.
+macro_rules! asked_owner {
+    () => {
+        "(SELECT $1 AS first, $2 AS after, \
+         coalesce($3, (SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = $4)) AS owner OFFSET 0) AS a"
+    };
+}
+
+/// Whole index keys are compared, with values the planner does not see: it has no other index for that. By `owner_id = …` it may
+/// walk everybody's newest deliveries in the hope of meeting this owner's soon.
+macro_rules! newest_of_owner {
+    () => {
+        "SELECT * FROM webhook_deliveries AS c \
+         WHERE (c.owner_id, c.delivery_id) >= (a.owner, a.first) AND (c.owner_id, c.delivery_id) < (a.owner, a.after) \
+         ORDER BY c.owner_id DESC, c.delivery_id DESC"
+    };
+}
+
+macro_rules! newest_failed {
+    () => {
+        "SELECT * FROM webhook_deliveries WHERE status IN ('DEAD', 'REPLAY_EXPIRED', 'CANCELLED') \
+         AND delivery_id >= $1 AND delivery_id < $2 ORDER BY delivery_id DESC"
+    };
+}
+
+/// The statements differ only in where their candidates come from.
+macro_rules! list_statement {
+    ($name:ident, $sql:expr) => {
+        statement! {
+            pub(crate) struct $name {
+                first: Uuid => SqlUuid,
+                after: Uuid => SqlUuid,
+                owner_id: Option<String> => Nullable<Text>,
+                webhook_id: Option<Uuid> => Nullable<SqlUuid>,
+                status: Option<&'static str> => Nullable<Text>,
+                event_type: Option<String> => Nullable<Text>,
+                held: Option<bool> => Nullable<Bool>,
+                held_reason: Option<&'static str> => Nullable<Text>,
+                limit: i64 => BigInt,
+            } -> Columns = $sql;
+        }
+    };
+}
+
+/// Looks at the 20,000 newest candidates.
+macro_rules! look_back {
+    ($candidates:expr) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM (",
+            $candidates,
+            " LIMIT 20000) AS d WHERE ",
+            filters!(),
+            " ORDER BY d.delivery_id DESC LIMIT $9"
+        )
+    };
+}
+
+list_statement!(OfAll, look_back!(newest_of_all!()));
+list_statement!(Failed, look_back!(newest_failed!()));
+list_statement!(
+    OfOwner,
+    concat!(
+        "SELECT ",
+        columns!(),
+        " FROM ",
+        asked_owner!(),
+        " CROSS JOIN LATERAL (SELECT d.* FROM (",
+        newest_of_owner!(),
+        " LIMIT 20000) AS d WHERE ",
+        filters!(),
+        " ORDER BY d.owner_id DESC, d.delivery_id DESC LIMIT $9) AS d ORDER BY d.delivery_id DESC"
+    )
+);
+
+// Where the looks back end; nothing where they come to the end of the candidates.
+statement! {
+    struct OfAllEnd { first: Uuid => SqlUuid, after: Uuid => SqlUuid } -> SqlUuid =
+        concat!("SELECT d.delivery_id FROM (", newest_of_all!(), " OFFSET 19999 LIMIT 1) AS d");
+}
+statement! {
+    struct FailedEnd { first: Uuid => SqlUuid, after: Uuid => SqlUuid } -> SqlUuid =
+        concat!("SELECT d.delivery_id FROM (", newest_failed!(), " OFFSET 19999 LIMIT 1) AS d");
+}
+statement! {
+    struct OfOwnerEnd {
+        first: Uuid => SqlUuid,
+        after: Uuid => SqlUuid,
+        owner_id: Option<String> => Nullable<Text>,
+        webhook_id: Option<Uuid> => Nullable<SqlUuid>,
+    } -> SqlUuid = concat!(
+        "SELECT d.delivery_id FROM ",
+        asked_owner!(),
+        " CROSS JOIN LATERAL (",
+        newest_of_owner!(),
+        " OFFSET 19999 LIMIT 1) AS d"
+    );
+}
+
+// Whatever waits, from the two partial indexes: OFFSET keeps the sort of what is due outside, and what is held comes in order,
+// one reason after the other. Planned each time: without the bounds' values the planner takes any range of ids for a small one.
+list_statement!(
+    OfWaiting,
+    concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (
+             (SELECT d.* FROM (SELECT * FROM webhook_deliveries
+                  WHERE queued_until IS NOT NULL AND delivery_id >= $1 AND delivery_id < $2 OFFSET 0) AS d
+              WHERE ",
+        filters!(),
+        " ORDER BY d.delivery_id DESC LIMIT $9)
+             UNION ALL
+             SELECT h.* FROM (",
+        held_reasons!(),
+        ") AS r (reason) CROSS JOIN LATERAL (
+                 SELECT d.* FROM webhook_deliveries AS d
+                 WHERE d.held_reason = r.reason AND d.held_reason IS NOT NULL AND d.delivery_id >= $1 AND d.delivery_id < $2
+                     AND ",
+        filters!(),
+        " ORDER BY d.delivery_id DESC LIMIT $9) AS h
+         ) AS d ORDER BY d.delivery_id DESC LIMIT $9"
+    )
+);
+
+statement! {
+    /// An event's own deliveries share its millisecond, which is the beginning of their key; repeats are made later.
+    pub(crate) struct OfEvent {
+        first: Uuid => SqlUuid,
+        after: Uuid => SqlUuid,
+        owner_id: Option<String> => Nullable<Text>,
+        webhook_id: Option<Uuid> => Nullable<SqlUuid>,
+        status: Option<&'static str> => Nullable<Text>,
+        event_type: Option<String> => Nullable<Text>,
+        held: Option<bool> => Nullable<Bool>,
+        held_reason: Option<&'static str> => Nullable<Text>,
+        event_id: Uuid => SqlUuid,
+        event_first: Uuid => SqlUuid,
+        event_after: Uuid => SqlUuid,
+        limit: i64 => BigInt,
+    } -> Columns = concat!(
+        "SELECT ", columns!(), " FROM (
+             SELECT * FROM webhook_deliveries AS d WHERE d.delivery_id >= $1 AND d.delivery_id < $2 AND ", filters!(), "
+                 AND d.event_id = $9 AND d.delivery_id >= $10 AND d.delivery_id < $11 AND d.original_delivery_id IS NULL
+             UNION ALL
+             SELECT * FROM webhook_deliveries AS d WHERE d.delivery_id >= $1 AND d.delivery_id < $2 AND ", filters!(), "
+                 AND d.event_id = $9 AND d.original_delivery_id IS NOT NULL
+         ) AS d ORDER BY d.delivery_id DESC LIMIT $12"
+    );
+}
 
 /// Lists a partner's deliveries, newest first.
 ///
@@ -62,7 +261,7 @@ pub async fn list(
     filter: &DeliveryFilter,
     page: Page,
 ) -> Result<DeliveryPage, StoreError> {
-    load(connection, filtered(filter, page).filter(dsl::owner_id.eq(owner.as_str().to_owned())), page).await
+    load(connection, Some(owner), filter, page).await
 }
 
 /// Lists everybody's deliveries, newest first: for operators.
@@ -74,70 +273,107 @@ pub async fn list_any_owner(
     filter: &DeliveryFilter,
     page: Page,
 ) -> Result<DeliveryPage, StoreError> {
-    let mut query = filtered(filter, page);
-    if let Some(webhook_id) = filter.webhook_id {
-        // The index is by owner, and a subscription has just one.
-        query = query.filter(
-            dsl::owner_id.eq(sql::<Text>("(SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = ")
-                .bind::<SqlUuid, _>(webhook_id.uuid())
-                .sql(")")),
-        );
-    }
-    load(connection, query, page).await
+    load(connection, None, filter, page).await
 }
 
-pub(super) fn filtered(filter: &DeliveryFilter, page: Page) -> Query<'static> {
-    let mut query = dsl::webhook_deliveries.into_boxed();
-    if let Some(webhook_id) = filter.webhook_id {
-        query = query.filter(dsl::webhook_id.eq(webhook_id.uuid()));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(dsl::status.eq(status.as_str()));
-    }
-    match filter.held {
-        Some(true) => query = query.filter(dsl::held_reason.is_not_null()),
-        Some(false) => query = query.filter(dsl::held_reason.is_null()),
-        None => {}
-    }
-    if let Some(reason) = filter.held_reason {
-        // Said twice, because the index of what is held is a partial one.
-        query = query.filter(dsl::held_reason.eq(reason.as_str()).and(dsl::held_reason.is_not_null()));
-    }
-    if let Some(event_type) = &filter.event_type {
-        query = query.filter(dsl::event_type.eq(event_type.clone()));
-    }
-    if let Some(event_id) = filter.event_id {
-        // An event and its deliveries share their millisecond, which is the key's beginning.
-        let (first, after) = (DeliveryId::floor(event_id.unix_ms()), DeliveryId::floor(event_id.unix_ms() + 1));
-        query = query
-            .filter(dsl::delivery_id.ge(first.uuid()).and(dsl::delivery_id.lt(after.uuid())))
-            .filter(dsl::event_id.eq(event_id.uuid()));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(dsl::delivery_id.ge(floor(from).uuid()));
-    }
-    if let Some(until) = filter.until {
-        query = query.filter(dsl::delivery_id.lt(floor(until).uuid()));
-    }
-    if let Some(before) = page.before {
-        query = query.filter(dsl::delivery_id.lt(before.uuid()));
-    }
-    query.order(dsl::delivery_id.desc()).limit(i64::from(page.limit) + 1)
+/// Which statement has the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Event(EventId),
+    Owner,
+    Waiting,
+    Failed,
+    All,
 }
 
-fn floor(instant: DateTime<Utc>) -> DeliveryId {
-    DeliveryId::floor(u64::try_from(instant.timestamp_millis()).unwrap_or(0))
+impl Source {
+    fn of(owner: Option<&OwnerId>, filter: &DeliveryFilter) -> Self {
+        if let Some(event_id) = filter.event_id {
+            return Self::Event(event_id);
+        }
+        if owner.is_some() || filter.webhook_id.is_some() {
+            // Not by what waits: that may be other partners', any amount of it.
+            return Self::Owner;
+        }
+        match filter.status {
+            _ if filter.held == Some(true) || filter.held_reason.is_some() => Self::Waiting,
+            Some(Status::Pending | Status::Retrying) => Self::Waiting,
+            Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => Self::Failed,
+            Some(Status::Delivered) | None => Self::All,
+        }
+    }
 }
 
 async fn load(
     connection: &mut AsyncPgConnection,
-    query: Query<'static>,
+    owner: Option<&OwnerId>,
+    filter: &DeliveryFilter,
     page: Page,
 ) -> Result<DeliveryPage, StoreError> {
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await.during("list deliveries")?;
-    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    let items = rows.into_iter().take(limit).map(Delivery::try_from).collect::<Result<Vec<_>, _>>()?;
-    let next = items.last().filter(|_| more).map(|last| last.delivery_id);
-    Ok(DeliveryPage { items, next })
+    let source = Source::of(owner, filter);
+    let (first, after) = bounds(filter, page);
+    let owner_id = owner.map(ToString::to_string);
+    let webhook_id = filter.webhook_id.map(SubscriptionId::uuid);
+    let status = filter.status.map(Status::as_str);
+    let (held, held_reason) = (filter.held, filter.held_reason.map(HeldReason::as_str));
+    let event_type = filter.event_type.clone();
+    let limit = i64::from(page.limit) + 1;
+    macro_rules! query {
+        ($statement:ident $(, $event:ident)*) => {{
+            let owner_id = owner_id.clone();
+            $statement { first, after, owner_id, webhook_id, status, event_type, held, held_reason, limit $(, $event)* }
+        }};
+    }
+    let rows: Result<Vec<Row>, _> = match source {
+        Source::Event(event) => {
+            let (event_id, event_first) = (event.uuid(), DeliveryId::floor(event.unix_ms()).uuid());
+            let event_after = DeliveryId::floor(event.unix_ms() + 1).uuid();
+            query!(OfEvent, event_id, event_first, event_after).load(connection).await
+        }
+        Source::Owner => query!(OfOwner).load(connection).await,
+        Source::Waiting => PlannedEachTime(query!(OfWaiting)).load(connection).await,
+        Source::Failed => query!(Failed).load(connection).await,
+        Source::All => query!(OfAll).load(connection).await,
+    };
+    let mut rows = rows.during(LIST)?;
+    let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > wanted;
+    rows.truncate(wanted);
+    let items = rows.into_iter().map(Delivery::try_from).collect::<Result<Vec<_>, _>>()?;
+    let last = items.last().map(|last| last.delivery_id);
+    if more {
+        return Ok(DeliveryPage { items, next: last });
+    }
+    let end = end(connection, source, (first, after), owner_id, webhook_id).await?;
+    // New deliveries may have moved the end up meanwhile: nothing is listed twice.
+    Ok(DeliveryPage { items, next: end.map(|end| last.map_or(end, |last| last.min(end))) })
+}
+
+/// Where a look back ended that did not fill its page; `None` when there is nothing further.
+async fn end(
+    connection: &mut AsyncPgConnection,
+    source: Source,
+    (first, after): (Uuid, Uuid),
+    owner_id: Option<String>,
+    webhook_id: Option<Uuid>,
+) -> Result<Option<DeliveryId>, StoreError> {
+    let end = match source {
+        // These are looked through to their end.
+        Source::Event(_) | Source::Waiting => return Ok(None),
+        Source::Owner => OfOwnerEnd { first, after, owner_id, webhook_id }.get_result::<Uuid>(connection).await,
+        Source::Failed => FailedEnd { first, after }.get_result(connection).await,
+        Source::All => OfAllEnd { first, after }.get_result(connection).await,
+    };
+    Ok(end.optional().during(LIST)?.map(DeliveryId::from_uuid))
+}
+
+/// The ids that are asked for: from the first until before the second.
+fn bounds(filter: &DeliveryFilter, page: Page) -> (Uuid, Uuid) {
+    let first = filter.from.map_or(Uuid::nil(), floor);
+    let until = filter.until.map_or(Uuid::max(), floor);
+    (first, page.before.map_or(until, |before| until.min(before.uuid())))
+}
+
+fn floor(instant: DateTime<Utc>) -> Uuid {
+    DeliveryId::floor(u64::try_from(instant.timestamp_millis()).unwrap_or(0)).uuid()
 }

@@ -80,6 +80,49 @@ async fn filters_narrow_a_list() {
     }
 }
 
+/// The few that pass a filter, behind more deliveries than a page looks at: it says where to go on, and nothing is left out.
+#[tokio::test]
+async fn a_page_looks_back_so_far_and_says_where_to_go_on() {
+    let mut world = World::new().await;
+    let webhook = world.subscription("acme", "*").await;
+    let oldest = world.publish("acme", "rare").await.remove(0);
+    world
+        .sql(
+            "INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, status, attempt_count, \
+                 delivered_at, settled_at, created_at) \
+             SELECT onering.sibling_id(id), id, w.webhook_id, 'acme', 'a.b', 'DELIVERED', 1, now(), now(), now() \
+             FROM external_webhooks AS w, generate_series(1, 30000), LATERAL (SELECT onering.uuid_v7() AS id OFFSET 0) AS event",
+        )
+        .await;
+    let newest = world.publish("acme", "rare").await.remove(0);
+    let owner: OwnerId = "acme".parse().unwrap();
+    let none = DeliveryFilter::default;
+    let pending = DeliveryFilter { status: Some(Status::Pending), ..none() };
+    for (owner, filter, look_ends) in [
+        (Some(&owner), pending.clone(), true),
+        (Some(&owner), DeliveryFilter { event_type: Some("rare".to_owned()), ..none() }, true),
+        (None, DeliveryFilter { event_type: Some("rare".to_owned()), ..none() }, true),
+        (None, DeliveryFilter { webhook_id: Some(webhook), ..pending.clone() }, true),
+        (None, pending, false),
+    ] {
+        let (mut seen, mut ended, mut page) = (Vec::new(), false, Page { limit: 1, before: None });
+        loop {
+            let found = match owner {
+                Some(owner) => list(&mut world.connection, owner, &filter, page).await.unwrap(),
+                None => list_any_owner(&mut world.connection, &filter, page).await.unwrap(),
+            };
+            let listed = ids(&found);
+            ended |= found.next.is_some() && found.next != listed.last().copied();
+            seen.extend(listed);
+            match found.next {
+                Some(next) => page.before = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!((seen, ended), (vec![newest.delivery_id, oldest.delivery_id], look_ends), "{owner:?} {filter:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_delivery_is_shown_to_its_owner_only() {
     let mut world = World::new().await;
@@ -119,8 +162,19 @@ async fn a_final_delivery_can_be_repeated_and_the_ledger_knows() {
     assert!(std::str::from_utf8(&body).unwrap().contains(&original.event_id.to_string()));
     let row = get_any_owner(&mut world.connection, work.delivery_id).await.unwrap().unwrap().delivery;
     assert_eq!((row.original_delivery_id, row.status), (Some(original.delivery_id), Status::Pending));
+    world.publish("acme", "ring.forged").await;
+    let of_event = DeliveryFilter { event_id: Some(original.event_id), ..DeliveryFilter::default() };
+    let both = [work.delivery_id, original.delivery_id];
+    assert_eq!(ids(&list(&mut world.connection, &owner, &of_event, ALL).await.unwrap()), both);
+    assert_eq!(ids(&list_any_owner(&mut world.connection, &of_event, ALL).await.unwrap()), both);
+    let first = Page { limit: 1, before: None };
+    let page = list(&mut world.connection, &owner, &of_event, first).await.unwrap();
+    assert_eq!((ids(&page), page.next), (vec![both[0]], Some(both[0])));
+    let second = Page { limit: 1, before: page.next };
+    let page = list(&mut world.connection, &owner, &of_event, second).await.unwrap();
+    assert_eq!((ids(&page), page.next), (vec![both[1]], None));
     let ledger = world.ledger().await;
-    assert_eq!((ledger.matched, ledger.repeated, ledger.balances()), (1, 1, true));
+    assert_eq!((ledger.matched, ledger.repeated, ledger.balances()), (2, 1, true));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use onering_metrics_model::RecentDelivery;
 use uuid::Uuid;
 
 use crate::columns::{count, word};
-use crate::statement::statement;
+use crate::statement::{held_reasons, statement};
 use crate::{Context, StoreError};
 
 const TABLE: &str = "webhook_deliveries";
@@ -107,12 +107,18 @@ recent_statement!(
      ORDER BY delivery_id DESC LIMIT 20000"
 );
 
-// What waits, by the partial indexes. OFFSET keeps the sort outside: without it the planner may walk all deliveries
-// backwards in the hope of meeting waiting ones soon.
+// What waits, by the partial indexes: a part of it where it is very much. Of what is due, that with the latest time; of what
+// is held, the newest for each reason.
 recent_statement!(
     RecentWaiting,
-    "SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL \
-     UNION ALL SELECT * FROM webhook_deliveries WHERE held_reason IS NOT NULL OFFSET 0"
+    concat!(
+        "(SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL ORDER BY queued_until DESC LIMIT 20000) \
+         UNION ALL SELECT h.* FROM (",
+        held_reasons!(),
+        ") AS r (reason) CROSS JOIN LATERAL (\
+             SELECT * FROM webhook_deliveries WHERE held_reason = r.reason AND held_reason IS NOT NULL \
+             ORDER BY delivery_id DESC LIMIT 20000) AS h"
+    )
 );
 
 // The few that ended badly, among those of the last day.
@@ -163,8 +169,9 @@ impl TryFrom<Row> for RecentDelivery {
     }
 }
 
-/// The newest deliveries that pass the filter. DEAD, REPLAY_EXPIRED and CANCELLED ones are looked for among the last
-/// day's, DELIVERED ones among the newest 20,000 of the owner or of all, waiting ones wherever they are.
+/// The newest deliveries that pass the filter. DEAD, REPLAY_EXPIRED and CANCELLED ones are looked for among the last day's,
+/// all others among the newest 20,000 of the owner; without an owner or subscription, among the newest 20,000 of all and
+/// waiting ones among 20,000 that are due and 20,000 for each reason to be held.
 ///
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
@@ -185,11 +192,12 @@ pub async fn recent_deliveries(
         };
     }
     let rows: Result<Vec<Row>, _> = match filter.status {
+        Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => load!(RecentFailed),
+        // Not by what waits: that may be other partners', any amount of it.
+        _ if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),
         // Only what waits is held.
         _ if held == Some(true) || held_reason.is_some() => load!(RecentWaiting),
         Some(Status::Pending | Status::Retrying) => load!(RecentWaiting),
-        Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => load!(RecentFailed),
-        Some(Status::Delivered) | None if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),
         Some(Status::Delivered) | None => load!(RecentOfAll),
     };
     rows.during("list recent deliveries")?.into_iter().map(RecentDelivery::try_from).collect()

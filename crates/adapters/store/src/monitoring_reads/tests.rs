@@ -95,7 +95,7 @@ async fn what_waits_and_what_came_of_the_rest() {
     let waits = waiting(&mut world.connection).await.unwrap();
     assert_eq!((waits.pending, waits.retrying, waits.held_total()), (2, 1, 1));
     assert_eq!(waits.held, [HeldCount { reason: HeldReason::BreakerOpen, count: 1 }]);
-    assert!(waits.oldest_waiting_at.unwrap() > started && waits.oldest_waiting_at < waits.oldest_held_at);
+    assert!(waits.oldest_waiting_at.unwrap() > started);
     assert_eq!(waiting_of(&mut world.connection, webhook).await.unwrap(), waits);
     let other = world.subscription("other", "*").await;
     assert_eq!(waiting_of(&mut world.connection, other).await.unwrap(), Waiting::default());

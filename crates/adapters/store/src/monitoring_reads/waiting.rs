@@ -1,4 +1,7 @@
 //! What waits now, from the two partial indexes that hold waiting rows only.
+//!
+//! What is held may be any amount, for as long as its reason lasts: it is counted from the index alone. What is due and not
+//! yet done is looked at row by row.
 
 use chrono::{DateTime, Utc};
 use diesel::Queryable;
@@ -9,7 +12,7 @@ use onering_ids::SubscriptionId;
 use uuid::Uuid;
 
 use crate::columns::word;
-use crate::statement::statement;
+use crate::statement::{held_reasons, statement};
 use crate::{Context, StoreError};
 
 const TABLE: &str = "webhook_deliveries";
@@ -25,8 +28,6 @@ pub struct Waiting {
     pub held: Vec<HeldCount>,
     /// Creation of the oldest delivery that is not held.
     pub oldest_waiting_at: Option<DateTime<Utc>>,
-    /// Creation of the oldest held one.
-    pub oldest_held_at: Option<DateTime<Utc>>,
 }
 
 impl Waiting {
@@ -53,17 +54,21 @@ statement! {
         SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
         WHERE queued_until IS NOT NULL GROUP BY status
         UNION ALL
-        SELECT 'PENDING', held_reason, count(*), min(created_at) FROM webhook_deliveries
+        SELECT 'PENDING', held_reason, count(*), NULL FROM webhook_deliveries
         WHERE held_reason IS NOT NULL GROUP BY held_reason";
 }
 
 statement! {
-    pub(super) struct WaitingOf { webhook_id: Uuid => SqlUuid } -> Columns = "
-        SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
-        WHERE queued_until IS NOT NULL AND webhook_id = $1 GROUP BY status
-        UNION ALL
-        SELECT 'PENDING', held_reason, count(*), min(created_at) FROM webhook_deliveries
-        WHERE held_reason IS NOT NULL AND webhook_id = $1 GROUP BY held_reason";
+    pub(super) struct WaitingOf { webhook_id: Uuid => SqlUuid } -> Columns = concat!(
+        "SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
+         WHERE queued_until IS NOT NULL AND webhook_id = $1 GROUP BY status
+         UNION ALL
+         SELECT 'PENDING', h.reason, h.count, NULL FROM (
+             SELECT r.reason, (SELECT count(*) FROM webhook_deliveries AS d
+                               WHERE d.held_reason = r.reason AND d.held_reason IS NOT NULL AND d.webhook_id = $1) AS count
+             FROM (", held_reasons!(), ") AS r) AS h
+         WHERE h.count > 0"
+    );
 }
 
 #[derive(Queryable)]
@@ -99,14 +104,10 @@ fn gathered(rows: Vec<Row>) -> Result<Waiting, StoreError> {
             Status::Retrying => waiting.retrying += count,
             _ => waiting.pending += count,
         }
-        let oldest = match row.held_reason {
-            None => &mut waiting.oldest_waiting_at,
-            Some(reason) => {
-                waiting.held.push(HeldCount { reason: word(TABLE, "held_reason", &reason)?, count });
-                &mut waiting.oldest_held_at
-            }
-        };
-        *oldest = [*oldest, row.oldest].into_iter().flatten().min();
+        if let Some(reason) = row.held_reason {
+            waiting.held.push(HeldCount { reason: word(TABLE, "held_reason", &reason)?, count });
+        }
+        waiting.oldest_waiting_at = [waiting.oldest_waiting_at, row.oldest].into_iter().flatten().min();
     }
     waiting.held.sort_by_key(|held| held.reason);
     Ok(waiting)
