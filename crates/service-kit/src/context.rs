@@ -72,6 +72,10 @@ impl ServiceContext {
         let tasks = Tasks::new(clock.clone(), &metrics).map_err(KitError::Metrics)?;
         let database = PoolConfig::from_settings(&common.database).map_err(KitError::Database)?;
         let database = database.application_name(&common.process.instance);
+        let database = match settings.statement_timeout() {
+            Some(timeout) => database.statement_timeout(timeout),
+            None => database,
+        };
         let pool = Pool::new(&database).map_err(KitError::Database)?;
         let control = Pool::new(&database.clone().size(CONTROL_CONNECTIONS)).map_err(KitError::Database)?;
         let queue = Queue::connect(&common.redis, clock.clone()).map_err(KitError::Redis)?;

@@ -1,5 +1,7 @@
 //! What the kit asks of a service's settings.
 
+use std::time::Duration;
+
 use onering_settings::{AdminSettings, Common, GatewaySettings, MonitoringSettings, WorkerSettings};
 
 /// Settings of a service.
@@ -11,6 +13,11 @@ pub trait ServiceSettings {
     /// that the loss of Redis does not take every replica out of the balancer.
     fn tolerates_redis_loss(&self) -> bool {
         false
+    }
+
+    /// How long a statement on the service's pool may take; `None` for the pool's default.
+    fn statement_timeout(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -45,6 +52,11 @@ impl ServiceSettings for MonitoringSettings {
     /// Its figures come from Postgres alone.
     fn tolerates_redis_loss(&self) -> bool {
         true
+    }
+
+    /// Below the deadline of its reads: what nobody waits for any more must not keep a connection busy.
+    fn statement_timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(9))
     }
 }
 

@@ -44,8 +44,8 @@ impl Application {
     /// # Errors
     /// [`StartError`]: none of these goes away by itself.
     pub fn build(context: ServiceContext, settings: &MonitoringSettings) -> Result<Self, StartError> {
-        // Whoever waits gives up first, and so can say why; then Postgres does.
-        let timeout = LEDGER_DEADLINE + Duration::from_secs(5);
+        // Postgres gives up before whoever waits does: a read nobody waits for must not keep one of the few connections busy.
+        let timeout = LEDGER_DEADLINE - Duration::from_secs(5);
         let ledger_database = context.database.clone().size(LEDGER_CONNECTIONS).statement_timeout(timeout);
         let sources = Sources {
             pool: context.pool.clone(),

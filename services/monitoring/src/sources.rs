@@ -10,6 +10,7 @@ use onering_store::{Pool, StoreError};
 use onering_web::ApiError;
 
 /// For everything but the ledger: these reads take milliseconds, and somebody who watches an incident wants to be told.
+/// Postgres gives a statement up before (`statement_timeout` of the service's settings), so that this is for silence.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// The ledger counts every row of its range.
 pub(crate) const LEDGER_DEADLINE: Duration = Duration::from_secs(120);

@@ -63,6 +63,30 @@ async fn gauges_of_an_unreadable_source_are_not_numbers() {
     stack.stop().await;
 }
 
+/// What waits is read by itself: where that fails, or takes too long, the alerts are there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_do_not_depend_on_what_waits() {
+    let stack = Stack::open().await;
+    stack.execute("ALTER TABLE webhook_deliveries RENAME TO out_of_reach").await;
+    let shows = async |start: &str, value: &str| {
+        let metrics = stack.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+        if line.ends_with(&format!(" {value}")) { Ok(()) } else { Err(line) }
+    };
+    for (start, value) in [
+        ("onering_deliveries_pending{", "NaN"),
+        ("onering_monitoring_readable{", "0"),
+        ("onering_alert_firing{alert=\"auth_failures\"", "0"),
+    ] {
+        eventually(SOON, start, async || shows(start, value).await).await;
+    }
+    stack.read("/v1/monitoring/alerts").await;
+    stack.read("/v1/monitoring/external/metrics").await;
+    let refused = problem(stack.request("/v1/monitoring/webhooks/metrics")).await;
+    assert_eq!(refused, refusal(503, "DEPENDENCY_UNAVAILABLE", None));
+    stack.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_only_unless_it_is_open() {
     let stack = Stack::with(&[("ONERING_ADMIN_JWT_SECRET", support::JWT_SECRET)]).await;

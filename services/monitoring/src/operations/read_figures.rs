@@ -3,52 +3,61 @@
 use chrono::{DateTime, Utc};
 use onering_metrics_model::{AlertsReport, ExternalCounts, ExternalMetrics, Readings, WebhookCounts, WebhookMetrics};
 use onering_store::monitoring_reads::{
-    HeldCount, delivery_latency, delivery_outcomes, key_counts, request_totals, troubled_subscriptions, waiting,
+    BucketCount, HeldCount, OutcomeTotal, Waiting, delivery_latency, delivery_outcomes, key_counts, request_totals,
+    troubled_subscriptions, waiting,
 };
 use onering_store::{AsyncPgConnection, StoreError};
 
 use crate::counting;
 use crate::sources::{ReadError, Sources, day_before, read};
 
-/// Everything that alerts and gauges are made of.
+/// The gateways' figures.
 #[derive(Debug)]
-pub(crate) struct Figures {
-    /// When they were read.
-    pub(crate) at: DateTime<Utc>,
-    /// The gateways'.
-    pub(crate) external: ExternalCounts,
-    /// The workers'.
-    pub(crate) webhooks: WebhookCounts,
+pub(crate) struct GatewayFigures(ExternalCounts);
+
+/// The workers' figures, and what waits now.
+#[derive(Debug)]
+pub(crate) struct DeliveryFigures {
+    /// All counts.
+    pub(crate) counts: WebhookCounts,
     /// What is held, by reason.
     pub(crate) held: Vec<HeldCount>,
 }
 
-impl Figures {
-    /// What alerts watch.
+impl GatewayFigures {
+    pub(crate) const fn new(counts: ExternalCounts) -> Self {
+        Self(counts)
+    }
+
+    /// What alerts watch, with nothing but zeros of the other side.
     pub(crate) fn readings(&self) -> Readings {
-        Readings {
-            auth_failures: self.external.auth_failures(),
-            rate_limit_hits: self.external.rate_limit_hits(),
-            ..self.webhooks.readings()
-        }
+        readings(&self.0, Readings::default())
     }
 }
 
-/// Reads all figures on one connection.
-pub(crate) async fn read_figures(sources: &Sources) -> Result<Figures, ReadError> {
+fn readings(external: &ExternalCounts, webhooks: Readings) -> Readings {
+    Readings { auth_failures: external.auth_failures(), rate_limit_hits: external.rate_limit_hits(), ..webhooks }
+}
+
+/// Reads the gateways' side by itself: its alerts do not go blind with the other's.
+pub(crate) async fn read_gateway_figures(sources: &Sources) -> Result<GatewayFigures, ReadError> {
     let at = sources.now();
-    let (external, (webhooks, held)) = read(async {
-        let connection = &mut *sources.pool.get().await?;
-        Ok((external_counts(connection, at).await?, webhook_counts(connection, at).await?))
-    })
-    .await?;
-    Ok(Figures { at, external, webhooks, held })
+    let counts = read(async { external_counts(&mut *sources.pool.get().await?, at).await }).await?;
+    Ok(GatewayFigures::new(counts))
+}
+
+/// Reads the workers' side, with what waits: the one figure here whose cost follows a backlog.
+pub(crate) async fn read_delivery_figures(sources: &Sources) -> Result<DeliveryFigures, ReadError> {
+    let at = sources.now();
+    let (counts, held) = read(async { webhook_counts(&mut *sources.pool.get().await?, at).await }).await?;
+    Ok(DeliveryFigures { counts, held })
 }
 
 /// The answer of `/external/metrics`. The alerts of the delivery side stand in it too.
 pub(crate) async fn read_external_metrics(sources: &Sources) -> Result<ExternalMetrics, ReadError> {
-    let figures = read_figures(sources).await?;
-    Ok(ExternalMetrics::new(figures.at, figures.external, &figures.webhooks.readings(), sources.thresholds))
+    let at = sources.now();
+    let (external, webhooks) = read(both_sides(sources, at)).await?;
+    Ok(ExternalMetrics::new(at, external, &webhooks, sources.thresholds))
 }
 
 /// The answer of `/webhooks/metrics`.
@@ -60,8 +69,19 @@ pub(crate) async fn read_webhook_metrics(sources: &Sources) -> Result<WebhookMet
 
 /// The answer of `/alerts`.
 pub(crate) async fn read_alerts(sources: &Sources) -> Result<AlertsReport, ReadError> {
-    let figures = read_figures(sources).await?;
-    Ok(AlertsReport::new(figures.at, &figures.readings(), sources.thresholds))
+    let at = sources.now();
+    let (external, webhooks) = read(both_sides(sources, at)).await?;
+    Ok(AlertsReport::new(at, &readings(&external, webhooks), sources.thresholds))
+}
+
+/// Both sides' alerts on one connection, without what waits: no alert asks for it, and a backlog must not make them late.
+async fn both_sides(sources: &Sources, now: DateTime<Utc>) -> Result<(ExternalCounts, Readings), StoreError> {
+    let connection = &mut *sources.pool.get().await?;
+    let external = external_counts(connection, now).await?;
+    let (outcomes, latency_ms) = delivery_totals(connection, now).await?;
+    let troubled = troubled_subscriptions(connection).await?;
+    let webhooks = counting::webhook_counts(&outcomes, &Waiting::default(), &latency_ms, troubled, now);
+    Ok((external, webhooks.readings()))
 }
 
 async fn external_counts(connection: &mut AsyncPgConnection, now: DateTime<Utc>) -> Result<ExternalCounts, StoreError> {
@@ -74,10 +94,16 @@ async fn webhook_counts(
     connection: &mut AsyncPgConnection,
     now: DateTime<Utc>,
 ) -> Result<(WebhookCounts, Vec<HeldCount>), StoreError> {
-    let since = day_before(now);
-    let outcomes = delivery_outcomes(connection, since).await?;
-    let latency_ms = delivery_latency(connection, since).await?;
+    let (outcomes, latency_ms) = delivery_totals(connection, now).await?;
     let waiting = waiting(connection).await?;
     let troubled = troubled_subscriptions(connection).await?;
     Ok((counting::webhook_counts(&outcomes, &waiting, &latency_ms, troubled, now), waiting.held))
+}
+
+async fn delivery_totals(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> Result<(Vec<OutcomeTotal>, Vec<BucketCount>), StoreError> {
+    let since = day_before(now);
+    Ok((delivery_outcomes(connection, since).await?, delivery_latency(connection, since).await?))
 }

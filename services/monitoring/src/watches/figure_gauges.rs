@@ -1,12 +1,14 @@
 //! The figures and alerts as gauges.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use onering_delivery::HeldReason;
 use onering_metrics_model::{AlertKind, Readings, Thresholds, evaluate};
 use onering_store::monitoring_reads::HeldCount;
 use onering_telemetry::metrics::{Gauge, Gauges, Label};
 use onering_telemetry::{Metrics, MetricsError};
 
-use crate::operations::Figures;
+use crate::operations::{DeliveryFigures, GatewayFigures};
 
 /// What a gauge is while nothing is known.
 pub(super) const UNKNOWN: f64 = f64::NAN;
@@ -23,6 +25,35 @@ pub(super) struct FigureGauges {
     subscriptions_disabled: Gauge,
     firing: Gauges<1>,
     value: Gauges<1>,
+    sides: Arc<Mutex<Readable>>,
+}
+
+/// Where figures come from. Each side is read by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// What the gateways counted.
+    Gateways,
+    /// What the workers counted, and what waits.
+    Deliveries,
+}
+
+impl Side {
+    const fn of(alert: AlertKind) -> Self {
+        match alert {
+            AlertKind::AuthFailures | AlertKind::RateLimits => Self::Gateways,
+            AlertKind::DeadLetter
+            | AlertKind::ReplayRejected
+            | AlertKind::LatencyP90
+            | AlertKind::SubscriptionsFailing
+            | AlertKind::SubscriptionsDisabled => Self::Deliveries,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Readable {
+    gateways: bool,
+    deliveries: bool,
 }
 
 impl FigureGauges {
@@ -32,7 +63,7 @@ impl FigureGauges {
         let gauges = Self {
             readable: metrics.gauge(
                 "onering_monitoring_readable",
-                "1 while the figures of monitoring can be read; 0 while they cannot and its other gauges are NaN.",
+                "1 while all figures of monitoring can be read; 0 while some cannot, whose gauges are NaN.",
             )?,
             pending: metrics.gauge(
                 "onering_deliveries_pending",
@@ -66,35 +97,69 @@ impl FigureGauges {
                 "The figure an alert watches, over 24 hours; NaN when nothing was measured.",
                 alert(),
             )?,
+            sides: Arc::default(),
         };
         let threshold =
             metrics.gauges("onering_alert_threshold", "Above what an alert fires (ONERING_ALERT_*).", alert())?;
         for alert in evaluate(&Readings::default(), thresholds) {
             threshold.with([name(alert.name)]).set(alert.threshold);
         }
-        gauges.show_nothing();
+        gauges.show_nothing(Side::Gateways);
+        gauges.show_nothing(Side::Deliveries);
         Ok(gauges)
     }
 
-    /// Shows what was read.
-    pub(super) fn show(&self, figures: &Figures, thresholds: &Thresholds) {
-        let counts = &figures.webhooks;
+    /// Shows what was read of the gateways.
+    pub(super) fn show_gateways(&self, figures: &GatewayFigures, thresholds: &Thresholds) {
+        self.show_alerts(Side::Gateways, &figures.readings(), thresholds);
+        self.note(Side::Gateways, true);
+    }
+
+    /// Shows what was read of the deliveries.
+    pub(super) fn show_deliveries(&self, figures: &DeliveryFigures, thresholds: &Thresholds) {
+        let counts = &figures.counts;
         self.pending.set(counts.pending as f64);
         self.retrying.set(counts.retrying as f64);
         self.show_held(&figures.held);
         self.oldest_pending.set(counts.oldest_pending_seconds.unwrap_or(0.0));
         self.subscriptions_failing.set(counts.subscriptions_failing as f64);
         self.subscriptions_disabled.set(counts.subscriptions_disabled as f64);
-        for alert in evaluate(&figures.readings(), thresholds) {
+        self.show_alerts(Side::Deliveries, &counts.readings(), thresholds);
+        self.note(Side::Deliveries, true);
+    }
+
+    fn show_alerts(&self, side: Side, readings: &Readings, thresholds: &Thresholds) {
+        for alert in evaluate(readings, thresholds).iter().filter(|alert| Side::of(alert.name) == side) {
             self.firing.with([name(alert.name)]).set_flag(alert.firing);
             self.value.with([name(alert.name)]).set(alert.value.unwrap_or(UNKNOWN));
         }
-        self.readable.set_flag(true);
     }
 
-    /// Shows that nothing could be read.
-    pub(super) fn show_nothing(&self) {
-        self.readable.set_flag(false);
+    /// Shows that one side could not be read. What is known of the other stays.
+    pub(super) fn show_nothing(&self, side: Side) {
+        self.note(side, false);
+        for alert in evaluate(&Readings::default(), &Thresholds::default()) {
+            if Side::of(alert.name) == side {
+                self.firing.with([name(alert.name)]).set(UNKNOWN);
+                self.value.with([name(alert.name)]).set(UNKNOWN);
+            }
+        }
+        if side == Side::Deliveries {
+            self.show_no_deliveries();
+        }
+    }
+
+    /// Readable is what has both sides.
+    fn note(&self, side: Side, readable: bool) {
+        let mut sides = self.sides.lock().unwrap_or_else(PoisonError::into_inner);
+        match side {
+            Side::Gateways => sides.gateways = readable,
+            Side::Deliveries => sides.deliveries = readable,
+        }
+        self.readable.set_flag(sides.gateways && sides.deliveries);
+    }
+
+    fn show_no_deliveries(&self) {
         for gauge in [
             &self.pending,
             &self.retrying,
@@ -106,10 +171,6 @@ impl FigureGauges {
         }
         for reason in HeldReason::ALL {
             self.held.with([reason.as_str()]).set(UNKNOWN);
-        }
-        for alert in alerts() {
-            self.firing.with([alert]).set(UNKNOWN);
-            self.value.with([alert]).set(UNKNOWN);
         }
     }
 
@@ -140,7 +201,6 @@ const fn name(kind: AlertKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use onering_metrics_model::{ExternalCounts, WebhookCounts};
     use onering_settings::Service;
 
@@ -174,13 +234,14 @@ mod tests {
             .map(|name| line(&metrics, name, "service"))
         };
         assert_eq!(shown(), ["NaN"; 4], "before the first read");
-        let figures = Figures {
-            at: DateTime::UNIX_EPOCH,
-            external: ExternalCounts::default(),
-            webhooks: WebhookCounts { pending: 7, dead: 11, subscriptions_failing: 2, ..WebhookCounts::default() },
+        let figures = DeliveryFigures {
+            counts: WebhookCounts { pending: 7, dead: 11, subscriptions_failing: 2, ..WebhookCounts::default() },
             held: vec![HeldCount { reason: HeldReason::OutsideCohort, count: 3 }],
         };
-        gauges.show(&figures, &thresholds);
+        gauges.show_deliveries(&figures, &thresholds);
+        assert_eq!(line(&metrics, "onering_alert_firing", "rate_limits"), "NaN", "the other side was not read");
+        assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "0");
+        gauges.show_gateways(&GatewayFigures::new(ExternalCounts::default()), &thresholds);
         assert_eq!(line(&metrics, "onering_deliveries_pending", "service"), "7");
         assert_eq!(line(&metrics, "onering_deliveries_held", "OUTSIDE_COHORT"), "3");
         assert_eq!(line(&metrics, "onering_deliveries_held", "DELIVERY_OFF"), "0");
@@ -191,8 +252,11 @@ mod tests {
         assert_eq!(line(&metrics, "onering_subscriptions_failing", "service"), "2");
         assert_eq!(line(&metrics, "onering_subscriptions_disabled", "service"), "0");
         assert_eq!(line(&metrics, "onering_alert_firing", "subscriptions_failing"), "1");
-        gauges.show_nothing();
-        assert_eq!(shown(), ["NaN"; 4], "after a read that failed");
+        gauges.show_nothing(Side::Deliveries);
+        let [pending, held, _, failing] = shown();
+        assert_eq!([pending, held, failing], ["NaN"; 3], "after a read that failed");
+        assert_eq!(line(&metrics, "onering_alert_firing", "dead_letter"), "NaN");
+        assert_eq!(line(&metrics, "onering_alert_firing", "rate_limits"), "0", "what is known of the gateways stays");
         assert_eq!(line(&metrics, "onering_monitoring_readable", "service"), "0");
     }
 }

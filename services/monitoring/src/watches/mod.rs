@@ -7,6 +7,7 @@ mod figure_gauges;
 mod ledger_check;
 mod ledger_gauges;
 mod older_days;
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use onering_service_kit::ServiceContext;
 use onering_telemetry::MetricsError;
 
-use self::figure_gauges::FigureGauges;
+use self::figure_gauges::{FigureGauges, Side};
 use self::ledger_check::LedgerCheck;
-use crate::operations::read_figures;
+use self::rest::Rest;
+use crate::operations::{read_delivery_figures, read_gateway_figures};
 use crate::sources::{ReadError, Sources};
 
 /// Oftener than Prometheus usually looks.
@@ -27,10 +29,15 @@ const LEDGER_EVERY: Duration = Duration::from_secs(30);
 pub(crate) fn start(context: &ServiceContext, sources: &Sources) -> Result<(), MetricsError> {
     let gauges = FigureGauges::declare(&context.metrics, &sources.thresholds)?;
     let ledger = Arc::new(LedgerCheck::new(&context.metrics, sources.clone())?);
-    let sources = sources.clone();
-    context.tasks.periodic("figures", FIGURES_EVERY, move || {
-        let (sources, gauges) = (sources.clone(), gauges.clone());
-        async move { watch_figures(&sources, &gauges).await }
+    let (of_gateways, of_deliveries) = ((sources.clone(), gauges.clone()), (sources.clone(), gauges));
+    context.tasks.periodic("gateway figures", FIGURES_EVERY, move || {
+        let (sources, gauges) = of_gateways.clone();
+        async move { watch_gateways(&sources, &gauges).await }
+    });
+    let rest = Arc::new(Rest::default());
+    context.tasks.periodic("delivery figures", FIGURES_EVERY, move || {
+        let ((sources, gauges), rest) = (of_deliveries.clone(), Arc::clone(&rest));
+        async move { watch_deliveries(&sources, &gauges, &rest).await }
     });
     context.tasks.periodic("ledger", LEDGER_EVERY, move || {
         let ledger = Arc::clone(&ledger);
@@ -39,15 +46,19 @@ pub(crate) fn start(context: &ServiceContext, sources: &Sources) -> Result<(), M
     Ok(())
 }
 
-async fn watch_figures(sources: &Sources, gauges: &FigureGauges) -> Result<(), ReadError> {
-    match read_figures(sources).await {
-        Ok(figures) => {
-            gauges.show(&figures, &sources.thresholds);
-            Ok(())
-        }
-        Err(error) => {
-            gauges.show_nothing();
-            Err(error)
-        }
+async fn watch_gateways(sources: &Sources, gauges: &FigureGauges) -> Result<(), ReadError> {
+    let figures = read_gateway_figures(sources).await.inspect_err(|_| gauges.show_nothing(Side::Gateways))?;
+    gauges.show_gateways(&figures, &sources.thresholds);
+    Ok(())
+}
+
+async fn watch_deliveries(sources: &Sources, gauges: &FigureGauges, rest: &Rest) -> Result<(), ReadError> {
+    let began = sources.clock.monotonic();
+    if !rest.is_over(began) {
+        return Ok(());
     }
+    let read = read_delivery_figures(sources).await.inspect_err(|_| gauges.show_nothing(Side::Deliveries));
+    rest.after(began, sources.clock.monotonic(), &read);
+    gauges.show_deliveries(&read?, &sources.thresholds);
+    Ok(())
 }
