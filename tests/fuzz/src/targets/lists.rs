@@ -19,7 +19,10 @@ pub(super) fn cursor(bytes: &[u8]) -> Seen {
     ];
     assert!(taken.iter().filter(|taken| **taken).count() <= 1, "{text} is a cursor of two lists");
     if let Ok(owner) = text.parse::<OwnerId>() {
-        assert_eq!(Cursor::new(owner.clone()).to_string().parse(), Ok(Cursor::new(owner)));
+        let printed = Cursor::new(owner.clone()).to_string();
+        assert_eq!(printed.parse(), Ok(Cursor::new(owner)));
+        // The name of a partner can be that of a key.
+        assert!(!is_taken::<KeyId>(&printed) && !is_taken::<AuditId>(&printed), "{text} continues two lists");
     }
     Seen::of((taken, text.len().min(40)))
 }
