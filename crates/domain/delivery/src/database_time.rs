@@ -103,6 +103,7 @@ mod tests {
             let at = DatabaseTime::from_millis(millis);
             let wait = Duration::from_micros(wait);
             prop_assert_eq!(at.plus(wait).since(at), wait);
+            prop_assert_eq!(at.plus(wait).minus(wait), at);
             prop_assert_eq!(at.since(at.plus(wait)), Duration::ZERO);
             prop_assert_eq!(DatabaseTime::from_utc(at.to_utc()), at);
         }
