@@ -103,6 +103,29 @@ pub enum QueueError {
         #[source]
         source: Fault,
     },
+    /// Breakers were not changed, or it is not known whether they were.
+    #[error("telling the breakers {inputs} inputs failed")]
+    Breakers {
+        /// How many.
+        inputs: usize,
+        /// Why.
+        #[source]
+        source: Fault,
+    },
+    /// The breakers could not be read.
+    #[error("reading the breakers failed")]
+    ReadBreakers {
+        /// Why.
+        #[source]
+        source: Fault,
+    },
+    /// Old breakers could not be cleared away.
+    #[error("forgetting old breakers failed")]
+    ForgetBreakers {
+        /// Why.
+        #[source]
+        source: Fault,
+    },
     /// The rate script did not answer.
     #[error("taking from {keys} rate limits failed")]
     Take {

@@ -14,3 +14,9 @@ pub(crate) const ANNOUNCEMENTS: &str = "onering:announce";
 
 /// What stands before the key's UUID in the name of its rate limit.
 pub(crate) const RATE_PREFIX: &str = "onering:rate:";
+
+/// The hash of breakers: a field for each subscription that ails, and one for the generation.
+pub(crate) const BREAKERS: &str = "onering:breakers";
+
+/// The field of the generation.
+pub(crate) const GENERATION: &str = "generation";

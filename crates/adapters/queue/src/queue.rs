@@ -9,6 +9,7 @@ use onering_rate_limit::LossPolicy;
 use tokio::runtime::Handle;
 
 use crate::announcements::{Announcements, Announcer};
+use crate::breaker::SharedBreakers;
 use crate::consumer::Consumer;
 use crate::delivery_stream::DeliveryStream;
 use crate::error::QueueError;
@@ -98,6 +99,12 @@ impl Queue {
     #[must_use]
     pub fn announcements(&self) -> Announcements {
         Announcements::new(self.client.clone(), self.clock.clone())
+    }
+
+    /// The breakers that all workers share.
+    #[must_use]
+    pub fn breakers(&self) -> SharedBreakers {
+        SharedBreakers::new(self.link(Some(RESPONSE_TIMEOUT)))
     }
 
     /// The rate script by itself, for whoever does not need the limiter's batching and fallback.

@@ -1,20 +1,16 @@
 //! [`RateScript`]: the one place that counts, a Lua script inside Redis.
 
-use deadpool_redis::redis::{Cmd, Script, cmd};
+use deadpool_redis::redis::Cmd;
 use onering_ids::KeyId;
 use onering_rate_limit::{Cost, Policy};
 
 use crate::error::{Fault, QueueError};
 use crate::link::Link;
+use crate::lua::{Lua, REDIS_TIME};
 use crate::names::RATE_PREFIX;
 use crate::rate::answer::{TakeAnswer, read_answers, runs};
 
 const RULES: &str = include_str!("take.lua");
-
-/// Time is Redis': one judge for many machines.
-const REDIS_TIME: &str = "local time = redis.call('TIME')
-local now_s, now_us = tonumber(time[1]), tonumber(time[2])
-";
 
 /// The largest count Lua's numbers hold exactly. A limit above it is as good as none.
 const LUA_EXACT: u64 = 1 << 53;
@@ -41,8 +37,7 @@ pub struct Taken {
 
 /// The script and the connection it is sent on.
 pub struct RateScript {
-    source: String,
-    hash: String,
+    lua: Lua,
     link: Link,
 }
 
@@ -53,8 +48,7 @@ impl RateScript {
 
     /// `clock` is the Lua that defines the instant; tests bring their own.
     fn timed_by(clock: &str, link: Link) -> Self {
-        let source = format!("{clock}{RULES}");
-        Self { hash: Script::new(&source).get_hash().to_owned(), source, link }
+        Self { lua: Lua::new(format!("{clock}{RULES}")), link }
     }
 
     /// Takes for many keys in one call; the whole batch happens at one instant. The same key may come more than once.
@@ -67,14 +61,7 @@ impl RateScript {
     }
 
     pub(crate) async fn call(&self, batch: &[TakeRequest]) -> Result<Taken, Fault> {
-        let command = self.command(batch);
-        let numbers: Vec<i64> = match self.link.query(&command).await {
-            Err(fault) if fault.has_code("NOSCRIPT") => {
-                self.load().await?;
-                self.link.query(&command).await?
-            }
-            answer => answer?,
-        };
+        let numbers: Vec<i64> = self.lua.call(&self.link, &self.command(batch)).await?;
         read_answers(&numbers, batch)
     }
 
@@ -88,15 +75,9 @@ impl RateScript {
         self.link.forget();
     }
 
-    async fn load(&self) -> Result<(), Fault> {
-        let mut command = cmd("SCRIPT");
-        command.arg("LOAD").arg(&self.source);
-        self.link.query::<String>(&command).await.map(drop)
-    }
-
     fn command(&self, batch: &[TakeRequest]) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command.arg(&self.hash).arg(batch.len());
+        let mut command = self.lua.command();
+        command.arg(batch.len());
         for request in batch {
             command.arg(format!("{RATE_PREFIX}{}", request.key.uuid()));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use deadpool_redis::redis::Client;
+use deadpool_redis::redis::{Client, cmd};
 use onering_clock::Clock;
 use onering_rate_limit::{Outcome, Window};
 use proptest::collection::vec;
