@@ -98,6 +98,17 @@ async fn the_sweep_reads_only_what_is_due() {
 }
 
 #[tokio::test]
+async fn a_probe_is_found_among_what_is_held() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    for mode in MODES {
+        let arguments = "'BREAKER_OPEN', ARRAY[onering.uuid_v7()]";
+        let plan = plan(&mut world, leases::ReleaseOldest::SQL, "text, uuid[]", arguments, mode).await;
+        assert_no_scan(&plan);
+    }
+}
+
+#[tokio::test]
 async fn settle_and_renew_find_their_rows_by_key_in_the_days_they_are_of() {
     let mut world = World::new().await;
     busy_day(&mut world).await;

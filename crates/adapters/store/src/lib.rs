@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod audit_log;
 pub mod blocklist;
 mod certificates;
+pub mod circuit_events;
 mod columns;
 pub mod database_clock;
 pub mod deliveries;

@@ -36,6 +36,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    circuit_events (webhook_id, at, kind) {
+        webhook_id -> Uuid,
+        at -> Timestamptz,
+        kind -> Text,
+        owner_id -> Text,
+        failures -> Integer,
+        open_until -> Nullable<Timestamptz>,
+        worker -> Text,
+    }
+}
+
+diesel::table! {
     delivery_latency_stats (minute, process, bucket) {
         minute -> Timestamptz,
         process -> Text,
@@ -324,6 +336,7 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(
     admin_audit_log,
     admin_keys,
+    circuit_events,
     delivery_latency_stats,
     delivery_stats,
     event_types,

@@ -70,6 +70,24 @@ statement! {
          WHERE d.delivery_id = free.delivery_id";
 }
 
+statement! {
+    /// What is over its age limit would not be sent and is taken last. A row that somebody else is releasing is passed over.
+    pub(crate) struct ReleaseOldest {
+        reason: &'static str => Text,
+        webhook_ids: Vec<Uuid> => Array<SqlUuid>,
+    } -> () =
+        "WITH oldest AS MATERIALIZED (
+             SELECT h.delivery_id FROM external_webhooks AS w CROSS JOIN LATERAL (
+                 SELECT q.delivery_id FROM webhook_deliveries AS q
+                 WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL AND q.webhook_id = w.webhook_id
+                 ORDER BY coalesce(q.created_at < now() - make_interval(secs => w.max_event_age_seconds), false), q.delivery_id
+                 LIMIT 1 FOR UPDATE SKIP LOCKED
+             ) AS h WHERE w.webhook_id = ANY($2)
+         )
+         UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
+         FROM oldest WHERE d.delivery_id = oldest.delivery_id";
+}
+
 /// Which subscriptions have deliveries held for one of `reasons`.
 ///
 /// Costs an index probe a subscription and reason: ask each second for reasons that few have, and for
@@ -138,4 +156,22 @@ pub async fn release_subscriptions(
         limit: i64::from(limit),
     };
     query.execute(connection).await.during("release held deliveries")
+}
+
+/// Makes one delivery of each of these subscriptions that is held for `reason` due now, the oldest that may still be sent,
+/// and answers how many.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn release_oldest(
+    connection: &mut AsyncPgConnection,
+    reason: HeldReason,
+    subscriptions: &[SubscriptionId],
+) -> Result<usize, StoreError> {
+    if subscriptions.is_empty() {
+        return Ok(0);
+    }
+    let webhook_ids = subscriptions.iter().map(|id| id.uuid()).collect();
+    let query = ReleaseOldest { reason: reason.as_str(), webhook_ids };
+    query.execute(connection).await.during("release the oldest held deliveries")
 }

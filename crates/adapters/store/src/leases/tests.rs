@@ -102,6 +102,37 @@ async fn what_delivery_off_held_comes_out_oldest_first_and_bounded() {
 }
 
 #[tokio::test]
+async fn one_of_each_comes_out_to_probe() {
+    let mut world = World::new().await;
+    let mut webhooks = Vec::new();
+    for owner in ["a", "b", "c"] {
+        webhooks.push(world.subscription(owner, "*").await);
+        for number in 0..3 {
+            world.publish(owner, &format!("{owner}.number_{number}")).await;
+        }
+    }
+    world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'BREAKER_OPEN'").await;
+    // The oldest of b is too old to be sent; of c all are.
+    world
+        .sql(
+            "UPDATE external_webhooks SET max_event_age_seconds = 60 WHERE owner_id IN ('b', 'c'); \
+             UPDATE webhook_deliveries SET created_at = now() - interval '1 hour' \
+             WHERE event_type = 'b.number_0' OR owner_id = 'c'",
+        )
+        .await;
+    let connection = &mut world.connection;
+    assert_eq!(release_oldest(connection, HeldReason::SubscriptionPaused, &webhooks).await.unwrap(), 0);
+    assert_eq!(release_oldest(connection, HeldReason::BreakerOpen, &[]).await.unwrap(), 0);
+    assert_eq!(release_oldest(connection, HeldReason::BreakerOpen, &webhooks).await.unwrap(), 3);
+    let out =
+        "SELECT string_agg(event_type, ' ' ORDER BY event_type) FROM webhook_deliveries WHERE held_reason IS NULL";
+    assert_eq!(world.text(out).await.as_deref(), Some("a.number_0 b.number_1 c.number_0"));
+    let second = release_oldest(&mut world.connection, HeldReason::BreakerOpen, &webhooks[..1]).await.unwrap();
+    assert_eq!(second, 1);
+    assert_eq!(world.sweep(10).await.len(), 4);
+}
+
+#[tokio::test]
 async fn held_subscriptions_are_named_once_with_what_decides() {
     let mut world = World::new().await;
     let mut expected = HashSet::new();

@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use onering_ids::{OwnerId, SubscriptionId};
 use uuid::Uuid;
 
+use super::circuits::{Circuit, circuit_of};
 use super::totals::{OutcomeRow, OutcomeTotal};
 use super::waiting::{Waiting, waiting_of};
 use crate::columns::word;
@@ -34,6 +35,8 @@ pub struct SubscriptionHealth {
     pub last_delivered_minute: Option<DateTime<Utc>>,
     /// What waits for it now.
     pub waiting: Waiting,
+    /// Its circuit breaker.
+    pub circuit: Circuit,
 }
 
 statement! {
@@ -78,6 +81,7 @@ pub async fn subscription_health(
     let Some(row) = row else { return Ok(None) };
     let outcomes: Vec<OutcomeRow> = Outcomes { webhook_id: id, since }.load(conn).await.during(READ)?;
     let waiting = waiting_of(conn, webhook_id).await?;
+    let circuit = circuit_of(conn, webhook_id, since).await?;
     Ok(Some(SubscriptionHealth {
         webhook_id,
         owner_id: word("external_webhooks", "owner_id", &row.owner_id)?,
@@ -88,5 +92,6 @@ pub async fn subscription_health(
         outcomes: outcomes.into_iter().map(OutcomeTotal::try_from).collect::<Result<_, _>>()?,
         last_delivered_minute: row.last_delivered_minute,
         waiting,
+        circuit,
     }))
 }

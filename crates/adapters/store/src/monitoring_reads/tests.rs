@@ -1,9 +1,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use onering_delivery::{AttemptOutcome, HeldReason, Settlement, StatsOutcome, Status, Transition};
+use onering_delivery::{
+    AttemptOutcome, BreakerChange, DatabaseTime, HeldReason, Settlement, StatsOutcome, Status, Transition,
+};
 use onering_ids::{OwnerId, SubscriptionId};
 
 use super::plan::plan;
 use super::*;
+use crate::circuit_events::{self, CircuitEvent};
 use crate::settlement;
 use crate::statistics::{self, LatencyCount, RequestCount};
 use crate::testing::World;
@@ -217,6 +220,44 @@ async fn subscriptions_in_trouble_are_counted() {
     assert_eq!(troubled_subscriptions(&mut world.connection).await.unwrap(), expected);
 }
 
+/// The latest event counts, and an end that is over closes as well.
+#[tokio::test]
+async fn a_circuit_is_open_until_it_closes_or_its_end_is_over() {
+    let mut world = World::new().await;
+    let (since, mut expected) = (day_ago(&world), Vec::new());
+    let at = |hours: i64| DatabaseTime::from_utc(since + TimeDelta::hours(24 + hours));
+    let end = at(1);
+    for (events, open, opens) in [
+        (vec![], None, 0),
+        (vec![(BreakerChange::Opened, -1, Some(end))], Some(end), 1),
+        (vec![(BreakerChange::Opened, -2, Some(at(-1)))], None, 1),
+        (vec![(BreakerChange::Opened, -3, Some(end)), (BreakerChange::Closed, -2, None)], None, 1),
+        (vec![(BreakerChange::Opened, -3, Some(end)), (BreakerChange::Probed, -2, None)], None, 1),
+        (vec![(BreakerChange::Opened, -26, Some(at(-25))), (BreakerChange::Reopened, -1, Some(end))], Some(end), 0),
+        (vec![(BreakerChange::Closed, -2, None), (BreakerChange::Opened, -1, Some(end))], Some(end), 1),
+    ] {
+        let owner = format!("partner-{}", expected.len());
+        let webhook_id = world.subscription(&owner, "*").await;
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|(change, hours, open_until)| CircuitEvent {
+                webhook_id,
+                at: at(hours),
+                change,
+                failures: 5,
+                open_until,
+            })
+            .collect();
+        circuit_events::record(&mut world.connection, "w-1", &events).await.unwrap();
+        expected.push((webhook_id, Circuit { open_until: open.map(DatabaseTime::to_utc), opens }));
+    }
+    for (webhook_id, circuit) in &expected {
+        assert_eq!(circuit_of(&mut world.connection, *webhook_id, since).await.unwrap(), *circuit);
+    }
+    let totals = circuit_totals(&mut world.connection, since).await.unwrap();
+    assert_eq!(totals, CircuitTotals { open: 3, opens: 5 });
+}
+
 /// Nothing here may read a table whose size follows the traffic from end to end.
 #[tokio::test]
 async fn the_plans_use_indexes() {
@@ -232,6 +273,8 @@ async fn the_plans_use_indexes() {
         plan(conn, totals::DeliveryLatency { since }).await,
         plan(conn, health::Outcomes { webhook_id, since }).await,
         plan(conn, health::Subscription { webhook_id, since }).await,
+        plan(conn, circuits::Totals { since }).await,
+        plan(conn, circuits::Of { webhook_id, since }).await,
     ];
     for (plan, index) in [
         (plan(conn, waiting::AllWaiting {}).await, ["queued_until_idx", "webhook_id_idx"].as_slice()),
