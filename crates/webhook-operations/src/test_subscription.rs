@@ -4,6 +4,7 @@ use onering_delivery::{Circumstances, HeldReason};
 use onering_ids::{DeliveryId, EventId, SubscriptionId};
 use onering_problem::{Code, Problem};
 use onering_store::deliveries::{self, DeliveryWithAttempts, TEST_EVENT_TYPE, TestDelivery};
+use onering_store::monitoring_reads::circuit_of;
 use onering_store::partners::{self, PartnerStatus};
 use onering_store::transaction;
 use onering_webhooks::{EventData, EventType, SignWith, Subscription, envelope, test_data};
@@ -68,12 +69,14 @@ impl WebhookOperations {
         let subscription = find(&mut connection, scope, webhook_id).await?;
         let owner = &subscription.owner_id;
         let partner = partners::get(&mut connection, owner).await?;
+        let circuit = circuit_of(&mut connection, webhook_id, self.clock().now()).await?;
         let switches = self.parts().flags.current();
         let circumstances = Circumstances {
             subscription: subscription.standing(),
             partner_active: partner.as_ref().is_some_and(|partner| partner.status == PartnerStatus::Active),
             in_cohort: switches.webhook_cohort.contains(owner, partner.is_some_and(|partner| partner.canary)),
             delivery_on: switches.delivery,
+            breaker_open: circuit.open_until.is_some(),
         };
         match circumstances.hold() {
             Some(reason) => Err(Problem::new(Code::Conflict).detail(why_not(reason)).field("status").into()),

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use onering_delivery::{Answer, Attempt, Failure, JudgePolicy, Rules, settle};
+use onering_delivery::{Answer, Attempt, Failure, JudgePolicy, Reach, Rules, settle};
 use onering_signing::{SigningInput, header, sign};
 use onering_telemetry::field;
 use onering_webhook_client::Request;
 use onering_webhooks::{SignWith, sign_with};
 
+use crate::breakers::Told;
 use crate::context::Context;
 use crate::lane_limit::{Ending, Over};
 use crate::rotation_meter::Shown;
@@ -63,6 +64,9 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     let over = Over { started, ending: ending(&sent.answer) };
     let rules =
         Rules { schedule: &context.schedule, judge: JudgePolicy { retry_client_errors: target.retry_client_errors } };
+    if let Some(reach) = Reach::of(&sent.answer, &rules.judge) {
+        context.breakers.hear(Told { webhook_id: work.webhook_id, delivery_id: work.delivery_id, reach });
+    }
     let attempt = Attempt { answer: sent.answer, started_at, duration: sent.took };
     let settlement = settle(work, attempt, &rules, context.database_clock.now(), context.clock.jitter());
     context.settling.submit(Finished::new(item, settlement));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use onering_clock::Clock;
-use onering_delivery::RetrySchedule;
+use onering_delivery::{DatabaseTime, Outlook, RetrySchedule, Work};
 use onering_flags::FlagsHandle;
 use onering_ids::SubscriptionId;
 use onering_queue::{Announcement, Announcer, DeliveryStream};
@@ -15,6 +15,7 @@ use onering_webhook_client::WebhookClient;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::breakers::Breakers;
 use crate::database_clock::DatabaseClock;
 use crate::metrics::WorkerMetrics;
 use crate::places::Room;
@@ -45,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) subscriptions: SubscriptionCache,
     /// What rotations show.
     pub(crate) rotations: RotationMeter,
+    /// Whose receivers are left alone for now.
+    pub(crate) breakers: Breakers,
     /// Sends requests.
     pub(crate) client: WebhookClient,
     /// When to try again.
@@ -102,6 +105,12 @@ impl Context {
                 "the change could not be announced; caches expire by themselves"
             );
         }
+    }
+
+    /// What a delivery's breaker means for it.
+    #[must_use]
+    pub(crate) fn outlook(&self, work: &Work, now: DatabaseTime) -> Outlook {
+        self.breakers.outlook(work.webhook_id, work.delivery_id, now)
     }
 
     /// Waits, unless the worker stops first.

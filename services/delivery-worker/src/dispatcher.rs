@@ -1,14 +1,14 @@
 //! The dispatcher: one task that owns the lanes and decides what is sent next.
 //!
 //! Items arrive with their subscription; what may not go out is settled at once (held, cancelled, expired, deferred), the
-//! rest waits in its lane for its turn. An item whose subscription may have changed while it waited, or whose lease could
-//! end during its request, is prepared first, many in one statement. Nothing here does I/O: attempts and preparations run
-//! in tasks of their own and report back.
+//! rest waits in its lane for its turn. An item whose subscription may have changed while it waited, whose lease could end
+//! during its request, or that may have to be its subscription's probe, is prepared first, many in one statement. Nothing
+//! here does I/O: attempts and preparations run in tasks of their own and report back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use onering_delivery::{HeldReason, Settlement};
+use onering_delivery::{HeldReason, Outlook, Settlement};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -121,13 +121,15 @@ impl Dispatcher {
     }
 
     /// Sends what was prepared and lets go of what was not.
-    fn go_on(&mut self, prepared: Prepared) {
+    fn go_on(&mut self, mut prepared: Prepared) {
         let now = self.context.database_clock.now();
-        for ready in [&prepared.lost, &prepared.spoilt, &prepared.unprepared].into_iter().flatten() {
+        let prepared_well = std::mem::take(&mut prepared.ready);
+        let unsent = [&prepared.lost, &prepared.spoilt, &prepared.broken, &prepared.unprepared];
+        for ready in unsent.into_iter().flatten() {
             self.free(ready.freed());
         }
-        self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
-        for ready in prepared.ready {
+        self.let_go(prepared);
+        for ready in prepared_well {
             if ready.is_covered(now) {
                 self.send(ready);
             } else {
@@ -137,8 +139,10 @@ impl Dispatcher {
         }
     }
 
-    fn let_go(&self, lost: Vec<Ready>, spoilt: Vec<Ready>, unprepared: Vec<Ready>) {
+    /// Settles what is not sent: all of it.
+    fn let_go(&self, unsent: Prepared) {
         let now = self.context.database_clock.now();
+        let Prepared { ready, lost, spoilt, broken, unprepared } = unsent;
         for ready in lost {
             // Somebody else owns the delivery now: only the stale entry is left to acknowledge.
             self.context.settling.submit(Finished::stale(ready.item));
@@ -146,14 +150,18 @@ impl Dispatcher {
         for ready in spoilt {
             self.context.settling.submit(Finished::put_off(ready.item, now.plus(OPERATOR_PAUSE)));
         }
-        for ready in unprepared {
+        for Ready { item, .. } in broken {
+            let settlement = Settlement::hold(&item.work, HeldReason::BreakerOpen);
+            self.context.settling.submit(Finished::new(item, settlement));
+        }
+        for ready in ready.into_iter().chain(unprepared) {
             self.context.settling.submit(Finished::put_off(ready.item, now));
         }
     }
 
     /// Puts an item in its lane, or settles it when it must not go out.
     fn admit(&mut self, ready: Ready) {
-        let Some(ready) = self.permit(ready) else { return };
+        let Some((ready, _)) = self.permit(ready) else { return };
         let (subscription, pace) = (ready.item.work.webhook_id, ready.target.pace());
         let now = self.context.clock.monotonic();
         let bytes = ready.item.body.len();
@@ -178,13 +186,14 @@ impl Dispatcher {
         }
     }
 
-    /// The item itself when it may go out now; otherwise it is settled here.
-    fn permit(&self, ready: Ready) -> Option<Ready> {
+    /// The item itself when it may go out now, or may ask its breaker whether it may; otherwise it is settled here.
+    fn permit(&self, ready: Ready) -> Option<(Ready, Outlook)> {
         let now = self.context.database_clock.now();
         let switches = self.context.flags.current();
         let work = &ready.item.work;
-        let settlement = match verdict(work, &ready.target, &switches, now) {
-            Verdict::Send => return Some(ready),
+        let outlook = self.context.outlook(work, now);
+        let settlement = match verdict(work, &ready.target, &switches, outlook, now) {
+            Verdict::Send => return Some((ready, outlook)),
             Verdict::Hold(reason) => Settlement::hold(work, reason),
             Verdict::Cancel => Settlement::cancel(work, now),
             Verdict::Expire => Settlement::expire(work, now),
@@ -229,7 +238,10 @@ impl Dispatcher {
     /// Sends one item whose lease covers the request, unless things have changed while it waited.
     fn send(&mut self, ready: Ready) {
         let freed = ready.freed();
-        let Some(ready) = self.permit(ready) else { return self.free(freed) };
+        let Some((ready, outlook)) = self.permit(ready) else { return self.free(freed) };
+        if outlook == Outlook::Ask {
+            return self.to_prepare.push(ready);
+        }
         let context = Arc::clone(&self.context);
         let mut report = Report::attempt(self.handle.clone(), &ready);
         self.attempts.spawn(async move {
@@ -285,10 +297,7 @@ impl Dispatcher {
             };
             match event {
                 Some(Event::Arrived(arrived)) => self.give_back(arrived),
-                Some(Event::Prepared(prepared)) => {
-                    self.give_back(prepared.ready);
-                    self.let_go(prepared.lost, prepared.spoilt, prepared.unprepared);
-                }
+                Some(Event::Prepared(prepared)) => self.let_go(prepared),
                 Some(Event::PreparationLost(_) | Event::Vacancies(_) | Event::LeftBehind(..)) => {}
                 Some(Event::AttemptOver(freed)) => self.free(freed),
                 None => break,
@@ -298,6 +307,6 @@ impl Dispatcher {
     }
 
     fn give_back(&self, unsent: Vec<Ready>) {
-        self.let_go(Vec::new(), Vec::new(), unsent);
+        self.let_go(Prepared { unprepared: unsent, ..Prepared::default() });
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use onering_queue::QueueError;
 use onering_service_kit::Tasks;
-use onering_store::{StoreError, idempotency, partitions, statistics};
+use onering_store::{StoreError, circuit_events, idempotency, partitions, statistics};
 use onering_telemetry::field;
 
 use crate::context::Context;
@@ -25,6 +25,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const IDEMPOTENCY_KEPT: Duration = DAY;
 /// A worker that has not read for so long is gone, and its name with it.
 const CONSUMERS_KEPT: Duration = DAY;
+/// A breaker that did not change for so long is of a subscription that is sent nothing any more.
+const BREAKERS_KEPT: Duration = DAY;
 /// Rows removed by one statement, at most.
 const REMOVED_AT_ONCE: u32 = 5_000;
 
@@ -34,6 +36,8 @@ pub(crate) fn start(context: &Arc<Context>, tasks: &Tasks, retention_days: u32) 
     tasks.periodic("partitions", EVERY, with(context, make_partitions));
     tasks.periodic("retention", EVERY, with(context, move |context| drop_expired(context, kept)));
     tasks.periodic("old statistics", EVERY, with(context, move |context| prune_statistics(context, kept)));
+    tasks.periodic("old circuit events", EVERY, with(context, move |context| prune_circuit_events(context, kept)));
+    tasks.periodic("old breakers", EVERY, with(context, forget_breakers));
     tasks.periodic("old idempotency keys", EVERY, with(context, forget_keys));
     tasks.periodic("departed workers", EVERY, with(context, forget_workers));
     tasks.periodic("stream length", MEASURE_EVERY, with(context, measure_stream));
@@ -73,6 +77,17 @@ async fn prune_statistics(context: Arc<Context>, kept: Duration) -> Result<(), S
     let mut connection = context.pool.get().await?;
     while !context.stop.is_cancelled() && statistics::prune(&mut connection, before, REMOVED_AT_ONCE).await? > 0 {}
     Ok(())
+}
+
+async fn prune_circuit_events(context: Arc<Context>, kept: Duration) -> Result<(), StoreError> {
+    let before = context.database_clock.now().to_utc() - kept;
+    let mut connection = context.pool.get().await?;
+    while !context.stop.is_cancelled() && circuit_events::prune(&mut connection, before, REMOVED_AT_ONCE).await? > 0 {}
+    Ok(())
+}
+
+async fn forget_breakers(context: Arc<Context>) -> Result<(), QueueError> {
+    context.breakers.forget(BREAKERS_KEPT).await
 }
 
 async fn forget_keys(context: Arc<Context>) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 //!
 //! An item comes from the stream (`intake`) or from Postgres (`sweep`), is given its subscription (`arrival`), waits in
 //! that subscription's lane (`dispatcher`, `lanes`), is prepared where need be (`preparation`), sent (`attempt`) and settled
-//! (`settling`, `writing`). `replay` makes deliveries of the past again. Entry point: [`run`].
+//! (`settling`, `writing`). Subscriptions whose receiver fails are left alone (`breakers`). `replay` makes deliveries of the
+//! past again. Entry point: [`run`].
 //!
 //! Invariants: nothing is sent without a lease that covers the request; nothing is acknowledged before its result is
 //! committed, unless the delivery is somebody else's; the number of items in this process is bounded by its places; a part
@@ -12,6 +13,7 @@
 
 mod arrival;
 mod attempt;
+mod breakers;
 mod context;
 mod database_clock;
 mod dispatcher;

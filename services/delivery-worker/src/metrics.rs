@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onering_delivery::{Settlement, StatsOutcome, Transition};
+use onering_delivery::{BreakerChange, Settlement, StatsOutcome, Transition};
 use onering_signing::KeyAge;
 use onering_store::settlement::Settled;
 use onering_telemetry::MetricsError;
@@ -37,6 +37,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) overflowed: Counter,
     /// Deliveries the sweep put off because they stood before others.
     pub(crate) put_off: Counter,
+    /// Changes of circuits that this worker made, by kind.
+    pub(crate) circuits: Counters<1>,
+    /// Circuits that are not closed, as this worker knows.
+    pub(crate) circuits_open: Gauge,
     /// Stream entries that could not be read.
     pub(crate) garbled: Counter,
     /// Deliveries made by replays.
@@ -97,6 +101,15 @@ impl WorkerMetrics {
             put_off: metrics.counter(
                 "onering_deliveries_put_off_total",
                 "Due deliveries put off because their lane was full and they stood before those of others",
+            )?,
+            circuits: metrics.counters(
+                "onering_circuit_transitions_total",
+                "Changes of subscriptions' circuits that this worker made, by kind",
+                [Label::of("kind", BreakerChange::ALL.iter().map(|change| change.as_str()))],
+            )?,
+            circuits_open: metrics.gauge(
+                "onering_circuits_open",
+                "Subscriptions whose circuit is open or being probed, as this worker knows",
             )?,
             garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
             replayed: metrics.counter("onering_replayed_total", "Deliveries that replays made again")?,

@@ -1,16 +1,17 @@
-//! What an item needs before it is sent: its subscription as it stands now, and a lease that covers the request. Both for
-//! many items at once.
+//! What an item needs before it is sent: its subscription as it stands now, a lease that covers the request, and leave of
+//! its subscription's breaker where that is not closed. All for many items at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onering_delivery::Lease;
+use onering_delivery::{Lease, Outlook, Permission};
 use onering_ids::{DeliveryId, SubscriptionId};
 use onering_service_kit::FailureLog;
 use onering_store::StoreError;
 use onering_store::leases::{self, Renewal};
 
+use crate::breakers::Asking;
 use crate::context::Context;
 use crate::settling::statements;
 use crate::subscription_cache::Target;
@@ -28,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) lost: Vec<Ready>,
     /// Their subscription's row is not understood, or not there.
     pub(crate) spoilt: Vec<Ready>,
+    /// Their subscription's breaker has them wait.
+    pub(crate) broken: Vec<Ready>,
     /// The worker stopped before Postgres answered: still this worker's, and not to be sent.
     pub(crate) unprepared: Vec<Ready>,
 }
@@ -58,7 +61,31 @@ pub(crate) async fn prepare(context: &Context, batch: Vec<Ready>) -> Prepared {
         prepared.lost.extend(lost);
         prepared.unprepared.extend(unprepared);
     }
+    (prepared.ready, prepared.broken) = ask(context, std::mem::take(&mut prepared.ready)).await;
     prepared
+}
+
+/// Asks the breakers for those that have to; answers who may be sent, and who has to wait.
+async fn ask(context: &Context, batch: Vec<Ready>) -> (Vec<Ready>, Vec<Ready>) {
+    let now = context.database_clock.now();
+    let (asking, mut clear): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|ready| context.outlook(&ready.item.work, now) != Outlook::Clear);
+    let asks: Vec<Asking> = asking
+        .iter()
+        .map(|ready| Asking {
+            webhook_id: ready.item.work.webhook_id,
+            delivery_id: ready.item.work.delivery_id,
+            timeout: ready.target.timeout(),
+        })
+        .collect();
+    let mut waiting = Vec::new();
+    for (ready, permission) in asking.into_iter().zip(context.breakers.ask(context, &asks).await) {
+        match permission {
+            Permission::Pass | Permission::Probe => clear.push(ready),
+            Permission::Wait(_) => waiting.push(ready),
+        }
+    }
+    (clear, waiting)
 }
 
 fn retarget(batch: Vec<Ready>, targets: &HashMap<SubscriptionId, Arc<Target>>) -> (Vec<Ready>, Vec<Ready>) {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use onering_delivery::{Circumstances, HeldReason};
+use onering_delivery::{Breaker, Circumstances, DatabaseTime, HeldReason};
 use onering_ids::SubscriptionId;
 use onering_rollout::Switches;
 use onering_service_kit::FailureLog;
+use onering_store::leases::HeldSubscription;
 use onering_store::{StoreError, leases};
 use onering_telemetry::field;
 
@@ -14,13 +15,18 @@ use crate::context::Context;
 /// Held rows released by one statement, at most: paces what comes back after a long hold.
 const RELEASED_AT_ONCE: u32 = 2_000;
 /// Reasons that few subscriptions are held for: looked at each time.
-const FEW: [HeldReason; 3] =
-    [HeldReason::SubscriptionPaused, HeldReason::SubscriptionDisabled, HeldReason::PartnerDisabled];
-/// With what is outside the cohort, which may be nearly all: looked at when the switches have changed, and now and then.
-const ALL: [HeldReason; 4] = [
+const FEW: [HeldReason; 4] = [
     HeldReason::SubscriptionPaused,
     HeldReason::SubscriptionDisabled,
     HeldReason::PartnerDisabled,
+    HeldReason::BreakerOpen,
+];
+/// With what is outside the cohort, which may be nearly all: looked at when the switches have changed, and now and then.
+const ALL: [HeldReason; 5] = [
+    HeldReason::SubscriptionPaused,
+    HeldReason::SubscriptionDisabled,
+    HeldReason::PartnerDisabled,
+    HeldReason::BreakerOpen,
     HeldReason::OutsideCohort,
 ];
 const COHORT_EVERY: Duration = Duration::from_secs(5);
@@ -83,12 +89,17 @@ impl Release {
         let mut connection = context.pool.get().await?;
         let held = leases::held_subscriptions(&mut connection, reasons).await?;
         let mut released = 0;
+        let database_now = context.database_clock.now();
         for reason in reasons {
-            let free: Vec<SubscriptionId> = held
-                .iter()
-                .filter(|held| held.reason == *reason && !still_holds(held, &applied.switches))
-                .map(|held| held.webhook_id)
-                .collect();
+            let to_release = |wanted| {
+                let way_out = |held: &HeldSubscription| {
+                    way_out(held, &applied.switches, &context.breakers.seen(held.webhook_id), database_now)
+                };
+                let held = held.iter().filter(|held| held.reason == *reason && way_out(held) == wanted);
+                held.map(|held| held.webhook_id).collect::<Vec<SubscriptionId>>()
+            };
+            let (free, probing) = (to_release(WayOut::All), to_release(WayOut::Probe));
+            released += leases::release_oldest(&mut connection, *reason, &probing).await?;
             // What is remembered of them may be what held them.
             free.iter().for_each(|webhook_id| context.subscriptions.forget(*webhook_id));
             released += leases::release_subscriptions(&mut connection, *reason, &free, RELEASED_AT_ONCE).await?;
@@ -101,14 +112,85 @@ impl Release {
     }
 }
 
-/// Whether what is held for a subscription must wait on, for whatever reason. What a deleted subscription left is let go,
-/// to be cancelled.
-fn still_holds(held: &leases::HeldSubscription, switches: &Switches) -> bool {
+/// What of a subscription's held deliveries comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WayOut {
+    /// They wait on, for whatever reason.
+    None,
+    /// One, to probe.
+    Probe,
+    /// All, at their pace.
+    All,
+}
+
+/// What comes out of what is held. What a deleted subscription left is let go, to be cancelled.
+///
+/// What was held for another reason does not wait for the breaker here: it comes out, is held for the breaker, and lists say
+/// so.
+fn way_out(held: &HeldSubscription, switches: &Switches, breaker: &Breaker, now: DatabaseTime) -> WayOut {
     let circumstances = Circumstances {
         subscription: held.standing,
         partner_active: held.partner_active,
         in_cohort: switches.webhook_cohort.contains(&held.owner_id, held.partner_canary),
         delivery_on: switches.delivery,
+        breaker_open: held.reason == HeldReason::BreakerOpen && !breaker.is_closed(),
     };
-    circumstances.hold().is_some()
+    match circumstances.hold() {
+        None => WayOut::All,
+        Some(HeldReason::BreakerOpen) if breaker.wants_probe(now) => WayOut::Probe,
+        Some(_) => WayOut::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_delivery::Standing;
+
+    use super::*;
+
+    const NOW: DatabaseTime = DatabaseTime::from_millis(1_763_769_600_000);
+
+    fn on() -> Switches {
+        Switches { delivery: true, ..Switches::default() }
+    }
+
+    fn held(reason: HeldReason, standing: Standing) -> HeldSubscription {
+        HeldSubscription {
+            reason,
+            webhook_id: SubscriptionId::floor(1),
+            owner_id: "acme".parse().unwrap(),
+            standing,
+            partner_active: true,
+            partner_canary: true,
+        }
+    }
+
+    #[test]
+    fn a_breaker_lets_out_all_or_one_or_none() {
+        let waiting = held(HeldReason::BreakerOpen, Standing::Active);
+        let [second, minute] = [1, 60].map(Duration::from_secs);
+        let open = |until| Breaker::Open { opens: 1, until };
+        let half_open = |until| Breaker::HalfOpen { opens: 1, probe: onering_ids::DeliveryId::floor(1), until };
+        for (breaker, expected) in [
+            (Breaker::HEALTHY, WayOut::All),
+            (Breaker::Closed { failures: 4 }, WayOut::All),
+            (open(NOW.plus(second)), WayOut::None),
+            (open(NOW), WayOut::Probe),
+            (half_open(NOW.plus(minute)), WayOut::None),
+            (half_open(NOW), WayOut::Probe),
+        ] {
+            assert_eq!(way_out(&waiting, &on(), &breaker, NOW), expected, "{breaker:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_holds_it_no_probe_comes_out() {
+        let open = Breaker::Open { opens: 1, until: NOW };
+        for standing in [Standing::Paused, Standing::Disabled] {
+            assert_eq!(way_out(&held(HeldReason::BreakerOpen, standing), &on(), &open, NOW), WayOut::None);
+        }
+        assert_eq!(way_out(&held(HeldReason::BreakerOpen, Standing::Deleted), &on(), &open, NOW), WayOut::All);
+        let resumed = held(HeldReason::SubscriptionPaused, Standing::Active);
+        assert_eq!(way_out(&resumed, &on(), &open, NOW), WayOut::All, "to be held for the breaker, as lists then say");
+    }
 }

@@ -10,9 +10,9 @@ use onering_store::listen::Listener;
 use onering_telemetry::field;
 use onering_webhook_client::{AddressGuard, ClientSettings, WebhookClient};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+use crate::breakers::Breakers;
 use crate::context::Context;
 use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
 use crate::metrics::WorkerMetrics;
@@ -22,11 +22,11 @@ use crate::planted::Planted;
 use crate::recovery::Recovery;
 use crate::replay;
 use crate::rotation_meter::RotationMeter;
-use crate::settling::{Finished, Settling};
+use crate::settling::Settling;
 use crate::subscription_cache::SubscriptionCache;
 use crate::tally::Tally;
-use crate::worker::Worker;
-use crate::{failing_subscriptions, housekeeping};
+use crate::worker::{Results, Worker};
+use crate::{breakers, failing_subscriptions, housekeeping};
 
 /// Items in this worker's hands from each source, for each attempt it may have under way.
 const PLACES_PER_ATTEMPT: usize = 2;
@@ -41,6 +41,7 @@ const SOURCES: usize = 2;
 pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) -> ServiceResult {
     let (context, results) = build(&service, &settings).await?;
     tracing::info!(instance = %context.instance, ?mode, "Webhook delivery worker started");
+    context.breakers.refresh(&context).await;
     help(&service, &context);
     housekeeping::start(&context, &service.tasks, settings.retention_days);
     failing_subscriptions::start(&context, &service.tasks, settings.failure_policy);
@@ -77,13 +78,14 @@ pub async fn run(service: ServiceContext, settings: WorkerSettings, mode: Mode) 
 async fn build(
     service: &ServiceContext,
     settings: &WorkerSettings,
-) -> Result<(Arc<Context>, UnboundedReceiver<Finished>), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Arc<Context>, Results), Box<dyn std::error::Error + Send + Sync>> {
     let webhooks = &settings.webhooks;
     let key_ring = KeyRing::parse(settings.secrets_keys.expose(), service.clock.clone())?;
     let guard = AddressGuard::new(webhooks.allow_http, webhooks.allow_cidrs.clone());
     let client = WebhookClient::new(ClientSettings::new(guard), service.clock.clone())?;
     let (settling, results) = Settling::channel();
     let room = || Room::new(webhooks.max_in_flight_per_worker * PLACES_PER_ATTEMPT, settings.body_bytes / SOURCES);
+    let (breakers, told) = Breakers::new(service.queue.breakers(), settings.breaker);
     let context = Context {
         instance: service.settings.process.instance.clone(),
         clock: service.clock.clone(),
@@ -94,6 +96,7 @@ async fn build(
         announcer: service.queue.announcer(),
         subscriptions: SubscriptionCache::new(service.pool.clone(), key_ring),
         rotations: RotationMeter::default(),
+        breakers,
         client,
         schedule: webhooks.schedule.clone(),
         lease: webhooks.lease,
@@ -111,7 +114,7 @@ async fn build(
         stop: service.stop.child_token(),
         abandon: CancellationToken::new(),
     };
-    Ok((Arc::new(context), results))
+    Ok((Arc::new(context), Results { settling: results, breakers: told }))
 }
 
 /// What looks after things beside the work itself.
@@ -149,6 +152,11 @@ fn help(service: &ServiceContext, context: &Arc<Context>) {
     });
     let replaying = Arc::clone(context);
     tasks.spawn("replays", move |stop| replay::run(Arc::clone(&replaying), stop));
+    let keeper = Arc::clone(context);
+    tasks.spawn("breakers", move |stop| {
+        let context = Arc::clone(&keeper);
+        async move { breakers::keep(&context, stop).await }
+    });
     // A subscription that changes is forgotten, and it is looked at once whether that releases something.
     let (forgetful, announcements) = (Arc::clone(context), service.announcements.clone());
     tasks.spawn("forget what has changed", move |stop| {

@@ -1,6 +1,6 @@
 //! Whether a delivery goes out now: one pure question, asked when it arrives and again just before it is sent.
 
-use onering_delivery::{Circumstances, DatabaseTime, HeldReason, Standing, Work};
+use onering_delivery::{Circumstances, DatabaseTime, HeldReason, Outlook, Standing, Work};
 use onering_rollout::Switches;
 
 use crate::subscription_cache::Target;
@@ -18,14 +18,21 @@ pub(crate) enum Verdict {
     Expire,
 }
 
-/// Decides for one delivery.
+/// Decides for one delivery. `outlook` is what its subscription's breaker says.
 #[must_use]
-pub(crate) fn verdict(work: &Work, target: &Target, switches: &Switches, now: DatabaseTime) -> Verdict {
+pub(crate) fn verdict(
+    work: &Work,
+    target: &Target,
+    switches: &Switches,
+    outlook: Outlook,
+    now: DatabaseTime,
+) -> Verdict {
     let circumstances = Circumstances {
         subscription: target.standing,
         partner_active: target.partner_active,
         in_cohort: switches.webhook_cohort.contains(&target.owner_id, target.partner_canary),
         delivery_on: switches.delivery,
+        breaker_open: outlook == Outlook::Wait,
     };
     if target.standing == Standing::Deleted {
         return Verdict::Cancel;

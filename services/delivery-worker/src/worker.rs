@@ -11,10 +11,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::breakers::Told;
 use crate::context::Context;
 use crate::events::DispatcherHandle;
 use crate::settling::Finished;
-use crate::{dispatcher, intake, settling, sweep};
+use crate::{breakers, dispatcher, intake, settling, sweep};
 
 /// In `--once` mode, how often it is looked whether all is done.
 const IDLE_CHECK: Duration = Duration::from_millis(50);
@@ -26,6 +27,14 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 #[error("a part of the worker ended by itself, and the worker cannot do without it")]
 pub(crate) struct Broken;
 
+/// What attempts come to, for those who take it in.
+pub(crate) struct Results {
+    /// To be written.
+    pub(crate) settling: UnboundedReceiver<Finished>,
+    /// What they say about receivers.
+    pub(crate) breakers: UnboundedReceiver<Told>,
+}
+
 /// The running parts, in the order they are stopped.
 pub(crate) struct Worker {
     context: Arc<Context>,
@@ -33,20 +42,18 @@ pub(crate) struct Worker {
     sources: Vec<JoinHandle<()>>,
     dispatcher: JoinHandle<()>,
     stop_dispatcher: CancellationToken,
+    /// Take results in, of which there are none after the dispatcher has ended.
     settling: JoinHandle<()>,
-    end_settling: CancellationToken,
+    reporting: JoinHandle<()>,
+    end_results: CancellationToken,
     broken: Arc<AtomicBool>,
 }
 
 impl Worker {
     /// Starts all parts.
-    pub(crate) fn start(
-        service: &ServiceContext,
-        context: &Arc<Context>,
-        results: UnboundedReceiver<Finished>,
-    ) -> Self {
+    pub(crate) fn start(service: &ServiceContext, context: &Arc<Context>, results: Results) -> Self {
         let (handle, events) = DispatcherHandle::channel();
-        let (stop_dispatcher, end_settling) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_dispatcher, end_results) = (CancellationToken::new(), CancellationToken::new());
         let consumer = service.queue.consumer(context.instance.clone());
         let broken = Arc::<AtomicBool>::default();
         let fuse = |part| Fuse {
@@ -62,10 +69,15 @@ impl Worker {
                 fuse("sweep").spawn(sweep::run(Arc::clone(context), handle)),
             ],
             dispatcher: fuse("dispatcher").spawn(dispatching),
-            settling: fuse("settling").spawn(settling::run(Arc::clone(context), results, end_settling.clone())),
+            settling: fuse("settling").spawn(settling::run(Arc::clone(context), results.settling, end_results.clone())),
+            reporting: fuse("breakers").spawn(breakers::report(
+                Arc::clone(context),
+                results.breakers,
+                end_results.clone(),
+            )),
             context: Arc::clone(context),
             stop_dispatcher,
-            end_settling,
+            end_results,
             broken,
         }
     }
@@ -107,10 +119,16 @@ impl Worker {
         if tokio::time::timeout(patience, orderly).await.is_err() {
             tracing::warn!("attempts under way did not end in time; their deliveries are taken up by others");
         }
-        self.end_settling.cancel();
+        self.end_results.cancel();
         // A result that is not written is a delivery that is sent twice: worth all the time that is left.
         let left = patience.saturating_sub(self.context.clock.monotonic().saturating_duration_since(told));
-        match tokio::time::timeout(left.max(LEAST_PATIENCE), self.settling).await {
+        let left = left.max(LEAST_PATIENCE);
+        let (settled, reported) =
+            tokio::join!(tokio::time::timeout(left, self.settling), tokio::time::timeout(left, self.reporting));
+        if let Ok(result) = reported {
+            ended("telling the breakers", result);
+        }
+        match settled {
             Ok(result) => ended("settling", result),
             Err(_) => {
                 tracing::error!("results could not be written in time; their deliveries are sent again");

@@ -8,7 +8,8 @@ use onering_metrics_model::{
 };
 use onering_problem::Code;
 use onering_store::monitoring_reads::{
-    BucketCount, KeyCount, OutcomeTotal, RequestTotal, SubscriptionHealth, TroubledSubscriptions, Waiting,
+    BucketCount, CircuitTotals, KeyCount, OutcomeTotal, RequestTotal, SubscriptionHealth, TroubledSubscriptions,
+    Waiting,
 };
 use onering_webhooks::Rotation;
 
@@ -66,13 +67,13 @@ fn is(total: &RequestTotal, codes: &[Code]) -> bool {
 
 /// The workers' figures.
 ///
-/// Circuits are zero as a matter of fact: nothing in this release opens one. Nothing looks for personal data, so that there is
-/// no figure of it.
+/// Nothing looks for personal data, so that there is no figure of it.
 pub(crate) fn webhook_counts(
     outcomes: &[OutcomeTotal],
     waiting: &Waiting,
     latency_ms: &[BucketCount],
     troubled: TroubledSubscriptions,
+    circuits: CircuitTotals,
     now: DateTime<Utc>,
 ) -> WebhookCounts {
     let ended = Ended::of(outcomes);
@@ -87,8 +88,8 @@ pub(crate) fn webhook_counts(
         held: waiting.held_total(),
         oldest_pending_seconds: waiting.oldest_waiting_at.map(|since| age_seconds(since, now)),
         latency_ms: latency_ms.iter().map(|row| (row.bucket, row.count)).collect::<Histogram>(),
-        circuit_open: 0,
-        circuit_opens: 0,
+        circuit_open: circuits.open,
+        circuit_opens: circuits.opens,
         pii_findings: None,
         subscriptions_failing: troubled.failing,
         subscriptions_disabled: troubled.disabled,
@@ -119,6 +120,9 @@ pub(crate) fn webhook_health(
         held: health.waiting.held_total(),
         success_rate: rate(ended.delivered, deliveries),
         avg_retry_count: mean_retries(ended.final_attempts, deliveries),
+        circuit_open: health.circuit.open_until.is_some(),
+        circuit_open_until: health.circuit.open_until,
+        circuit_opens_24h: health.circuit.opens,
         rotation: rotation.map(rotation_progress),
     }
 }
@@ -243,9 +247,11 @@ mod tests {
         let held = HeldCount { reason: HeldReason::DeliveryOff, count: 4 };
         let at = |oldest| Waiting { pending: 6, retrying: 2, held: vec![held], oldest_waiting_at: oldest };
         let troubled = TroubledSubscriptions { failing: 2, disabled: 1 };
-        let of = |waiting: &Waiting| webhook_counts(&[], waiting, &[], troubled, now);
+        let circuits = CircuitTotals { open: 3, opens: 4 };
+        let of = |waiting: &Waiting| webhook_counts(&[], waiting, &[], troubled, circuits, now);
         let counts = of(&at(Some(now - TimeDelta::milliseconds(1_500))));
         assert_eq!((counts.subscriptions_failing, counts.subscriptions_disabled), (2, 1));
+        assert_eq!((counts.circuit_open, counts.circuit_opens), (3, 4));
         assert_eq!((counts.pending, counts.retrying, counts.held), (6, 2, 4));
         assert_eq!(counts.oldest_pending_seconds, Some(1.5));
         let ahead = of(&at(Some(now + TimeDelta::seconds(9))));

@@ -100,8 +100,40 @@ async fn results_of_24_hours_and_what_waits_now() {
         "webhook_id": webhook, "owner_id": "acme", "status": "active", "disabled_reason": null, "failing_since": null,
         "delivered": 8, "failed": 4, "dead": 1, "replay_rejected_24h": 0, "pending": 2, "retrying": 1, "held": 1,
         "success_rate": 8.0 / 9.0, "avg_retry_count": 4.0 / 9.0, "rotation": null, "timestamp": health["timestamp"],
+        "circuit_open": false, "circuit_open_until": null, "circuit_opens_24h": 0,
     });
     assert_eq!(health, expected);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_circuits_and_those_of_24_hours() {
+    let stack = Stack::open().await;
+    let (open, over) = (stack.subscription("acme").await, stack.subscription("other").await);
+    let event = async |webhook: SubscriptionId, kind: &str, at: &str, until: &str| {
+        stack
+            .execute(&format!(
+                "INSERT INTO circuit_events (webhook_id, at, kind, owner_id, failures, open_until, worker) \
+                 SELECT webhook_id, now() + interval '{at}', '{kind}', owner_id, 5, {until}, 'w-1' \
+                 FROM external_webhooks WHERE webhook_id = '{}'",
+                webhook.uuid()
+            ))
+            .await;
+    };
+    event(open, "OPENED", "-26 hours", "now() - interval '25 hours'").await;
+    event(open, "CLOSED", "-25 hours", "NULL").await;
+    event(open, "OPENED", "-2 minutes", "now() - interval '1 minute'").await;
+    event(open, "REOPENED", "-1 minute", "'2099-01-01T00:00:00Z'").await;
+    event(over, "OPENED", "-2 minutes", "'2099-01-01T00:00:00Z'").await;
+    event(over, "CLOSED", "-1 minute", "NULL").await;
+
+    let metrics = stack.read(WEBHOOKS).await;
+    assert_eq!((&metrics["circuit_open"], &metrics["circuit_opens_24h"]), (&json!(1), &json!(2)));
+    for (webhook, expected) in [(open, json!([true, "2099-01-01T00:00:00Z", 1])), (over, json!([false, null, 1]))] {
+        let health = stack.read(&format!("/v1/monitoring/webhooks/{webhook}/health")).await;
+        let found = ["circuit_open", "circuit_open_until", "circuit_opens_24h"].map(|field| health[field].clone());
+        assert_eq!(json!(found), expected);
+    }
     stack.stop().await;
 }
 

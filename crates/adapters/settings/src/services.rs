@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onering_delivery::FailurePolicy;
+use onering_delivery::{BreakerPolicy, FailurePolicy};
 use onering_metrics_model::Thresholds;
 use url::Url;
 
@@ -155,6 +155,8 @@ pub struct WorkerSettings {
     pub webhooks: Webhooks,
     /// How many bytes of bodies it holds at the same time.
     pub body_bytes: usize,
+    /// When a subscription that fails is left alone.
+    pub breaker: BreakerPolicy,
     /// The keys that seal webhook secrets, for the key ring.
     pub secrets_keys: Secret,
     /// When partners are warned of failing subscriptions, and when those are disabled.
@@ -173,6 +175,7 @@ impl WorkerSettings {
         let common = Common::read(&mut reader);
         let webhooks = Webhooks::read(&mut reader);
         let body_bytes = concerns::worker_body_bytes(&mut reader);
+        let breaker = concerns::breaker(&mut reader);
         let secrets_keys = concerns::secrets_keys(&mut reader);
         let failure_policy = concerns::failure_policy(&mut reader);
         let retention_days = concerns::retention_days(&mut reader);
@@ -181,6 +184,7 @@ impl WorkerSettings {
                 common: common?,
                 webhooks: webhooks?,
                 body_bytes: body_bytes?,
+                breaker: breaker?,
                 secrets_keys: secrets_keys?,
                 failure_policy: failure_policy?,
                 retention_days: retention_days?,

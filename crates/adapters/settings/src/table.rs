@@ -1,6 +1,6 @@
 //! The one table of variables. A row's doc comment is its text in `docs/configuration.md`.
 
-use onering_delivery::RetrySchedule;
+use onering_delivery::{BreakerPolicy, RetrySchedule};
 
 use crate::variable::Concern::{
     Alerts, CommandLine, Gateway, Http, Process, Secrets, Stores, Switches, Telemetry, Webhooks,
@@ -144,6 +144,16 @@ variables! {
         /// fit stays where it is until there is room.
         WORKER_BODY_BYTES = "ONERING_WORKER_BODY_BYTES",
             Whole { min: 1_048_576, max: 8_589_934_590, unit: "bytes" }, Value("67108864"), &[DeliveryWorker];
+        /// After so many failures in a row a subscription's circuit opens: nothing is sent to it for a while, and what waits
+        /// is held and spends no attempt.
+        BREAKER_FAILURES = "ONERING_BREAKER_FAILURES",
+            Whole { min: 1, max: BreakerPolicy::MOST_FAILURES, unit: "failures" }, Value("5"), &[DeliveryWorker];
+        /// For how long it opens at first. Then a single delivery is sent; if it fails as well, it opens for twice as long.
+        BREAKER_OPEN_SECONDS = "ONERING_BREAKER_OPEN_SECONDS",
+            Whole { min: 1, max: BreakerPolicy::LONGEST_PAUSE.as_secs(), unit: "seconds" }, Value("60"), &[DeliveryWorker];
+        /// For how long it opens at most.
+        BREAKER_OPEN_MAX_SECONDS = "ONERING_BREAKER_OPEN_MAX_SECONDS",
+            Whole { min: 1, max: BreakerPolicy::LONGEST_PAUSE.as_secs(), unit: "seconds" }, Value("900"), &[DeliveryWorker];
         /// On: `http://` targets are taken. Refused in production.
         WEBHOOKS_ALLOW_HTTP = "ONERING_WEBHOOKS_ALLOW_HTTP", Switch, Value("0"), WITH_WEBHOOKS;
         /// Private networks that targets may be in, such as `127.0.0.0/8`. Refused in production.

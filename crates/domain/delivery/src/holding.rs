@@ -42,6 +42,8 @@ pub struct Circumstances {
     pub in_cohort: bool,
     /// Whether delivery is switched on.
     pub delivery_on: bool,
+    /// Whether the subscription's breaker keeps it back.
+    pub breaker_open: bool,
 }
 
 impl Circumstances {
@@ -63,6 +65,8 @@ impl Circumstances {
             Some(HeldReason::OutsideCohort)
         } else if !self.delivery_on {
             Some(HeldReason::DeliveryOff)
+        } else if self.breaker_open {
+            Some(HeldReason::BreakerOpen)
         } else {
             None
         }
@@ -73,8 +77,13 @@ impl Circumstances {
 mod tests {
     use super::*;
 
-    const FREE: Circumstances =
-        Circumstances { subscription: Standing::Active, partner_active: true, in_cohort: true, delivery_on: true };
+    const FREE: Circumstances = Circumstances {
+        subscription: Standing::Active,
+        partner_active: true,
+        in_cohort: true,
+        delivery_on: true,
+        breaker_open: false,
+    };
 
     #[test]
     fn each_circumstance_holds_by_itself() {
@@ -85,8 +94,13 @@ mod tests {
             (Circumstances { partner_active: false, ..FREE }, HeldReason::PartnerDisabled),
             (Circumstances { in_cohort: false, ..FREE }, HeldReason::OutsideCohort),
             (Circumstances { delivery_on: false, ..FREE }, HeldReason::DeliveryOff),
+            (Circumstances { breaker_open: true, ..FREE }, HeldReason::BreakerOpen),
         ] {
             assert_eq!(circumstances.hold(), Some(reason));
+            if reason != HeldReason::BreakerOpen {
+                let with_breaker = Circumstances { breaker_open: true, ..circumstances };
+                assert_eq!(with_breaker.hold(), Some(reason), "the breaker closes by itself");
+            }
         }
     }
 
@@ -97,6 +111,7 @@ mod tests {
             partner_active: false,
             in_cohort: false,
             delivery_on: false,
+            breaker_open: true,
         };
         assert_eq!(gone.hold(), None);
     }

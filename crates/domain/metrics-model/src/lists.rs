@@ -116,6 +116,12 @@ pub struct WebhookHealth {
     pub success_rate: Option<f64>,
     /// Mean attempts beyond the first, over the deliveries that ended; null when none did.
     pub avg_retry_count: Option<f64>,
+    /// Whether its circuit is open: nothing is sent for a while, because it failed too often in a row.
+    pub circuit_open: bool,
+    /// Until when; null when it is not open.
+    pub circuit_open_until: Option<DateTime<Utc>>,
+    /// How often its circuit opened.
+    pub circuit_opens_24h: u64,
     /// How far its receiver has come with a new secret; null unless the overlap of a rotation is on.
     pub rotation: Option<RotationProgress>,
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, although not all in test functions")]
 
 mod bench;
+mod breaker;
 mod clock;
 mod failing;
 mod isolation;

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use onering_metrics_model::{AlertsReport, ExternalCounts, ExternalMetrics, Readings, WebhookCounts, WebhookMetrics};
 use onering_store::monitoring_reads::{
-    BucketCount, HeldCount, OutcomeTotal, Waiting, delivery_latency, delivery_outcomes, key_counts, request_totals,
-    troubled_subscriptions, waiting,
+    BucketCount, CircuitTotals, HeldCount, OutcomeTotal, Waiting, circuit_totals, delivery_latency, delivery_outcomes,
+    key_counts, request_totals, troubled_subscriptions, waiting,
 };
 use onering_store::{AsyncPgConnection, StoreError};
 
@@ -74,13 +74,14 @@ pub(crate) async fn read_alerts(sources: &Sources) -> Result<AlertsReport, ReadE
     Ok(AlertsReport::new(at, &readings(&external, webhooks), sources.thresholds))
 }
 
-/// Both sides' alerts on one connection, without what waits: no alert asks for it, and a backlog must not make them late.
+/// Both sides' alerts on one connection, without circuits and what waits: no alert asks for them, and a backlog must not make them late.
 async fn both_sides(sources: &Sources, now: DateTime<Utc>) -> Result<(ExternalCounts, Readings), StoreError> {
     let connection = &mut *sources.pool.get().await?;
     let external = external_counts(connection, now).await?;
     let (outcomes, latency_ms) = delivery_totals(connection, now).await?;
     let troubled = troubled_subscriptions(connection).await?;
-    let webhooks = counting::webhook_counts(&outcomes, &Waiting::default(), &latency_ms, troubled, now);
+    let circuits = CircuitTotals::default();
+    let webhooks = counting::webhook_counts(&outcomes, &Waiting::default(), &latency_ms, troubled, circuits, now);
     Ok((external, webhooks.readings()))
 }
 
@@ -97,7 +98,8 @@ async fn webhook_counts(
     let (outcomes, latency_ms) = delivery_totals(connection, now).await?;
     let waiting = waiting(connection).await?;
     let troubled = troubled_subscriptions(connection).await?;
-    Ok((counting::webhook_counts(&outcomes, &waiting, &latency_ms, troubled, now), waiting.held))
+    let circuits = circuit_totals(connection, day_before(now)).await?;
+    Ok((counting::webhook_counts(&outcomes, &waiting, &latency_ms, troubled, circuits, now), waiting.held))
 }
 
 async fn delivery_totals(

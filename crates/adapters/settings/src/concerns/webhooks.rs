@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use onering_delivery::{FailurePolicy, RetrySchedule};
+use onering_delivery::{BreakerPolicy, FailurePolicy, RetrySchedule};
 
 use crate::reader::Reader;
 use crate::table::{
-    RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS, WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_FAILING_DISABLE_DAYS,
-    WEBHOOKS_FAILING_WARN_DAYS, WEBHOOKS_LEASE_SECONDS, WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT,
-    WEBHOOKS_REPLAY_WINDOW_SECONDS, WORKER_BODY_BYTES,
+    BREAKER_FAILURES, BREAKER_OPEN_MAX_SECONDS, BREAKER_OPEN_SECONDS, RETENTION_DAYS, WEBHOOKS_ALLOW_CIDRS,
+    WEBHOOKS_ALLOW_HTTP, WEBHOOKS_BACKOFF_SECONDS, WEBHOOKS_FAILING_DISABLE_DAYS, WEBHOOKS_FAILING_WARN_DAYS,
+    WEBHOOKS_LEASE_SECONDS, WEBHOOKS_MAX_ATTEMPTS, WEBHOOKS_MAX_IN_FLIGHT, WEBHOOKS_REPLAY_WINDOW_SECONDS,
+    WORKER_BODY_BYTES,
 };
 
 /// How deliveries are sent, and where to.
@@ -60,6 +61,22 @@ fn schedule(reader: &mut Reader<'_>) -> Option<RetrySchedule> {
     // The table has the domain's own bounds, so this refuses nothing that they let through.
     RetrySchedule::new(max_attempts?, backoff?)
         .map_err(|error| reader.refuse(&WEBHOOKS_BACKOFF_SECONDS, error.to_string(), "choose another schedule"))
+        .ok()
+}
+
+/// When a subscription that fails is left alone, and for how long.
+pub(crate) fn breaker(reader: &mut Reader<'_>) -> Option<BreakerPolicy> {
+    let failures = reader.whole(&BREAKER_FAILURES);
+    let (first, longest) = (reader.seconds(&BREAKER_OPEN_SECONDS), reader.seconds(&BREAKER_OPEN_MAX_SECONDS));
+    // The table has the other bounds: only that the two pauses fit together is left to be refused.
+    BreakerPolicy::new(failures?, first?, longest?)
+        .map_err(|error| {
+            reader.refuse(
+                &BREAKER_OPEN_MAX_SECONDS,
+                error.to_string(),
+                format!("give it at least the value of {}", BREAKER_OPEN_SECONDS.name),
+            );
+        })
         .ok()
 }
 
