@@ -146,7 +146,7 @@ async fn try_renew(context: &Context, held: &[Renewal]) -> Result<Option<HashMap
         return Ok(None);
     }
     let mut connection = context.pool.get().await?;
-    Ok(Some(leases::renew(&mut connection, held).await?.into_iter().collect()))
+    Ok(Some(leases::renew(&mut connection, held, Some(now.plus(Lease::MARGIN))).await?.into_iter().collect()))
 }
 
 /// Waits before something is tried again; false when the worker stops.

@@ -2,7 +2,8 @@
 //!
 //! While it is away leases run out, and with them what keeps a delivery from being sent again although its result only
 //! waits to be written. A lease that is over is its holder's until somebody takes the row; so after an outage that leases
-//! may not have outlasted, nothing is swept and no ended lease renewed until every worker had time to write its results.
+//! may not have outlasted, nothing is swept and no ended lease renewed until every worker had time to write its results. A
+//! statement that was sent before and is only heard afterwards takes nothing: it says until when it is good.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onering_delivery::{DatabaseTime, Lease};
 use onering_service_kit::FailureLog;
 use onering_store::{StoreError, leases};
 
@@ -90,12 +91,14 @@ async fn sweep(
         if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
             return Ok(Round { found: true, out_of_room: false });
         }
+        // However long it takes to get to Postgres: later than this, others may hold results that nobody asked about.
+        let latest = context.database_clock.now().plus(Lease::MARGIN);
         let Some(mut places) = context.sweep_room.try_take(BATCH) else {
             return Ok(Round { found: true, out_of_room: true });
         };
         // Only a dispatcher that has ended does not answer.
         let Some(vacancies) = dispatcher.vacancies().await else { return Ok(Round::default()) };
-        let wanted = wanted(&places, &vacancies);
+        let wanted = wanted(&places, &vacancies, latest);
         let haul = {
             let mut connection = context.pool.get().await?;
             leases::sweep(&mut connection, &context.instance, context.lease, &wanted).await?
@@ -117,7 +120,7 @@ async fn sweep(
     }
 }
 
-fn wanted(places: &Places, vacancies: &Vacancies) -> leases::Wanted {
+fn wanted(places: &Places, vacancies: &Vacancies, latest: DatabaseTime) -> leases::Wanted {
     let vacancy = |room: usize, waiting: &Waiting| leases::Vacancy {
         room: u32::try_from(room).unwrap_or(u32::MAX),
         pause: waiting.pause,
@@ -130,6 +133,7 @@ fn wanted(places: &Places, vacancies: &Vacancies) -> leases::Wanted {
         bytes: places.bytes() as u64,
         crowded: crowded.map(|lane| (lane.subscription, vacancy(lane.room, &lane.waiting))).collect(),
         otherwise: vacancy(vacancies.otherwise, &Waiting::UNKNOWN),
+        latest: Some(latest),
     }
 }
 

@@ -17,7 +17,7 @@ async fn round(world: &mut World) {
     assert_eq!(swept[0].work.delivery_id, works[0].delivery_id);
     let work = swept[0].work.clone();
     let renewal = leases::Renewal { delivery_id: work.delivery_id, lease: work.lease, length: LEASE };
-    let (_, lease) = leases::renew(&mut world.connection, &[renewal]).await.unwrap().remove(0);
+    let (_, lease) = leases::renew(&mut world.connection, &[renewal], None).await.unwrap().remove(0);
     let result = world.delivered(&Work { lease, ..work });
     settlement::settle(&mut world.connection, "w", &[result]).await.unwrap();
     leases::release(&mut world.connection, HeldReason::DeliveryOff, 10).await.unwrap();
@@ -88,9 +88,9 @@ async fn the_sweep_reads_only_what_is_due() {
     let mut world = World::new().await;
     busy_day(&mut world).await;
     for mode in MODES {
-        let types =
-            "bigint, bigint, bigint, bigint, uuid[], bigint[], bigint[], bigint[], bigint[], bigint, interval, bigint";
-        let arguments = "100, 1, 1, 1, ARRAY[onering.uuid_v7()], '{1}', '{1}', '{1}', '{1}', 100, '30 s', 1000000";
+        let types = "timestamptz, bigint, bigint, bigint, bigint, uuid[], bigint[], bigint[], bigint[], bigint[], bigint, interval, bigint";
+        let arguments =
+            "now() + '5 s', 100, 1, 1, 1, ARRAY[onering.uuid_v7()], '{1}', '{1}', '{1}', '{1}', 100, '30 s', 1000000";
         let plan = plan(&mut world, leases::Sweep::SQL, types, arguments, mode).await;
         assert_no_scan(&plan);
         assert!(plan.contains("queued_until_idx"), "{plan}");
@@ -119,8 +119,8 @@ async fn settle_and_renew_find_their_rows_by_key_in_the_days_they_are_of() {
     let bounds = format!("least({first}, {last}), greatest({first}, {last})");
     let fence = format!("ARRAY[{ids}], array_fill(0::smallint, ARRAY[20]), array_fill(now(), ARRAY[20])");
 
-    let renew = format!("{fence}, array_fill(1::bigint, ARRAY[20]), {bounds}");
-    let renew_types = "uuid[], smallint[], timestamptz[], bigint[], uuid, uuid";
+    let renew = format!("{fence}, array_fill(1::bigint, ARRAY[20]), {bounds}, now() + '5 s'");
+    let renew_types = "uuid[], smallint[], timestamptz[], bigint[], uuid, uuid, timestamptz";
     let kinds = [
         "smallint",
         "text",

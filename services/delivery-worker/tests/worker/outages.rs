@@ -33,6 +33,29 @@ async fn a_result_outlives_its_lease_while_postgres_is_away() {
     assert_eq!(receiver.count(), 40, "nothing is sent twice without a crash");
 }
 
+/// A network that holds everything back and then lets go: the sweep that was sent meanwhile arrives beside the results.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_was_held_up_takes_nothing() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    receiver.otherwise(Reply::status(200).delay(Duration::from_secs(1)));
+    bench.subscribe(&receiver.url("/hook"), json!({ "timeout_seconds": 2 })).await;
+    let (postgres, worker) = bench.worker_behind_proxy().await;
+    let _worker = worker.env("ONERING_WEBHOOKS_LEASE_SECONDS", "8").start().await;
+    bench.publish(40).await;
+    receiver.wait_for(40).await;
+    postgres.pause();
+    eventually(PATIENCE, "the leases are over", async || {
+        let over = bench.count("queued_until < now() - interval '1 second'").await;
+        let settled = bench.count("status = 'DELIVERED'").await;
+        if over > 0 && over + settled == 40 { Ok(()) } else { Err(format!("{over} over, {settled} settled")) }
+    })
+    .await;
+    postgres.restore();
+    bench.wait_for("status = 'DELIVERED'", 40).await;
+    assert_eq!(receiver.count(), 40, "nothing is sent twice without a crash");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stops_waits_for_postgres_to_take_its_results() {
     let bench = Bench::new().await;

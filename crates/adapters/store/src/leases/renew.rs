@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use onering_delivery::{DatabaseTime, Lease};
 use onering_ids::DeliveryId;
@@ -32,22 +32,26 @@ statement! {
         lengths_us: Vec<i64> => Array<BigInt>,
         first: Uuid => SqlUuid,
         last: Uuid => SqlUuid,
+        latest: Option<DateTime<Utc>> => Nullable<Timestamptz>,
     } -> (SqlUuid, SmallInt, Timestamptz) =
         "UPDATE webhook_deliveries AS d SET queued_until = now() + held.length_us * interval '1 microsecond'
          FROM unnest($1, $2, $3, $4) AS held (delivery_id, attempt_count, queued_until, length_us)
          WHERE d.delivery_id = held.delivery_id AND d.attempt_count = held.attempt_count
              AND d.queued_until IS NOT DISTINCT FROM held.queued_until AND d.delivery_id BETWEEN $5 AND $6
+             AND (now() > $7) IS NOT TRUE
          RETURNING d.delivery_id, d.attempt_count, d.queued_until";
 }
 
 /// Renews leases, as many as are still the caller's, and answers the new ones in any order. What is not answered belongs to
-/// somebody else now or is final: drop it.
+/// somebody else now or is final: drop it. Nothing is renewed when the statement reaches Postgres later than `latest`: whoever
+/// sends it judged that leases which are over may be taken up, and that was then.
 ///
 /// # Errors
 /// [`StoreError::Query`].
 pub async fn renew(
     connection: &mut AsyncPgConnection,
     renewals: &[Renewal],
+    latest: Option<DatabaseTime>,
 ) -> Result<Vec<(DeliveryId, Lease)>, StoreError> {
     let ids: Vec<Uuid> = renewals.iter().map(|renewal| renewal.delivery_id.uuid()).collect();
     let (Some(&first), Some(&last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
@@ -61,6 +65,7 @@ pub async fn renew(
             .collect(),
         first,
         last,
+        latest: latest.map(DatabaseTime::to_utc),
     };
     let rows: Vec<(Uuid, i16, DateTime<Utc>)> = query.load(connection).await.during("renew leases")?;
     Ok(rows

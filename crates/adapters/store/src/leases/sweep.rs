@@ -33,6 +33,9 @@ pub struct Wanted {
     pub crowded: Vec<(SubscriptionId, Vacancy)>,
     /// Of each other one.
     pub otherwise: Vacancy,
+    /// Nothing at all, when the statement reaches Postgres later than this: whoever sends it judged that leases which are
+    /// over may be taken, and that was then.
+    pub latest: Option<DatabaseTime>,
 }
 
 /// How much may be taken of one subscription.
@@ -54,7 +57,7 @@ impl Wanted {
     pub const fn at_most(deliveries: u32) -> Self {
         let otherwise =
             Vacancy { room: deliveries, pause: Duration::ZERO, step: Duration::ZERO, longest: Duration::ZERO };
-        Self { deliveries, bytes: u64::MAX, crowded: Vec::new(), otherwise }
+        Self { deliveries, bytes: u64::MAX, crowded: Vec::new(), otherwise, latest: None }
     }
 }
 
@@ -91,6 +94,7 @@ statement! {
     /// size; so that one subscription's backlog does not hide the others for ever, what exceeds its room is put off when
     /// there may be more than was looked at: all but so many as leave half the front to others.
     pub(crate) struct Sweep {
+        latest: Option<DateTime<Utc>> => Nullable<Timestamptz>,
         room: i64 => BigInt,
         pause: i64 => BigInt,
         step: i64 => BigInt,
@@ -112,18 +116,19 @@ statement! {
              -- following the index; without, it must, or it takes the backlog for what is updated below.
              SELECT f.delivery_id, f.event_id, f.webhook_id, f.queued_until FROM (
                  SELECT d.delivery_id, d.event_id, d.webhook_id, d.queued_until FROM webhook_deliveries AS d
-                 WHERE d.queued_until <= now() ORDER BY d.queued_until LIMIT (SELECT 4000) FOR UPDATE SKIP LOCKED
+                 WHERE d.queued_until <= now() ORDER BY d.queued_until
+                 LIMIT (SELECT CASE WHEN now() > $1 THEN 0 ELSE 4000 END) FOR UPDATE SKIP LOCKED
              ) AS f LIMIT 4000
          ), ranked AS MATERIALIZED (
              SELECT f.delivery_id, f.event_id, f.webhook_id, f.queued_until,
                     row_number() OVER (PARTITION BY f.webhook_id ORDER BY f.queued_until, f.delivery_id) AS place,
-                    coalesce(c.room, $1) AS room, coalesce(c.pause, $2) AS pause, coalesce(c.step, $3) AS step,
-                    coalesce(c.longest, $4) AS longest
+                    coalesce(c.room, $2) AS room, coalesce(c.pause, $3) AS pause, coalesce(c.step, $4) AS step,
+                    coalesce(c.longest, $5) AS longest
              FROM front AS f
-             LEFT JOIN unnest($5, $6, $7, $8, $9) AS c (webhook_id, room, pause, step, longest) ON c.webhook_id = f.webhook_id
+             LEFT JOIN unnest($6, $7, $8, $9, $10) AS c (webhook_id, room, pause, step, longest) ON c.webhook_id = f.webhook_id
          ), chosen AS MATERIALIZED (
              SELECT r.delivery_id, r.event_id, r.place, r.queued_until FROM ranked AS r WHERE r.place <= r.room
-             ORDER BY r.place, r.queued_until, r.delivery_id LIMIT $10
+             ORDER BY r.place, r.queued_until, r.delivery_id LIMIT $11
          ), weighed AS (
              SELECT c.delivery_id, c.place, e.body, row_number() OVER turn AS turn,
                     sum(coalesce(octet_length(e.body), 0)) OVER turn AS bytes
@@ -132,8 +137,8 @@ statement! {
                  SELECT event.body FROM webhook_events AS event WHERE event.event_id = c.event_id LIMIT 1) AS e ON true
              WINDOW turn AS (ORDER BY c.place, c.queued_until, c.delivery_id)
          ), leased AS (
-             UPDATE webhook_deliveries AS d SET queued_until = now() + $11
-             FROM weighed AS w WHERE d.delivery_id = w.delivery_id AND (w.bytes <= $12 OR w.turn = 1)
+             UPDATE webhook_deliveries AS d SET queued_until = now() + $12
+             FROM weighed AS w WHERE d.delivery_id = w.delivery_id AND (w.bytes <= $13 OR w.turn = 1)
              RETURNING d.delivery_id, d.event_id, d.webhook_id, d.attempt_count, d.queued_until, d.event_type, d.created_at,
                        w.body, w.turn
          ), excess AS MATERIALIZED (
@@ -184,6 +189,7 @@ impl Sweep {
             limit: i64::from(wanted.deliveries),
             lease: interval(lease),
             bytes: i64::try_from(wanted.bytes).unwrap_or(i64::MAX),
+            latest: wanted.latest.map(DatabaseTime::to_utc),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use onering_delivery::{HeldReason, Standing};
+use onering_delivery::{DatabaseTime, HeldReason, Standing};
 use onering_ids::{DeliveryId, SubscriptionId};
 
 use super::*;
@@ -54,12 +54,12 @@ async fn a_renewal_moves_the_lease_and_the_old_one_is_worth_nothing() {
     let mut world = World::new().await;
     let work = world.one_delivery().await;
     let renewal = Renewal { delivery_id: work.delivery_id, lease: work.lease, length: Duration::from_secs(90) };
-    let renewed = renew(&mut world.connection, &[renewal]).await.unwrap();
+    let renewed = renew(&mut world.connection, &[renewal], None).await.unwrap();
     let (id, lease) = renewed[0];
     assert_eq!((id, renewed.len(), lease.attempts_made), (work.delivery_id, 1, 0));
     assert!(lease.left(world.now()) > Duration::from_secs(80));
-    assert!(renew(&mut world.connection, &[renewal]).await.unwrap().is_empty(), "the old lease is over");
-    assert!(renew(&mut world.connection, &[]).await.unwrap().is_empty());
+    assert!(renew(&mut world.connection, &[renewal], None).await.unwrap().is_empty(), "the old lease is over");
+    assert!(renew(&mut world.connection, &[], None).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -70,8 +70,8 @@ async fn a_renewal_loses_against_a_sweep() {
     let swept = world.sweep(10).await;
     let stale = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
     let current = Renewal { lease: swept[0].work.lease, ..stale };
-    assert!(renew(&mut world.connection, &[stale]).await.unwrap().is_empty());
-    assert_eq!(renew(&mut world.connection, &[stale, current]).await.unwrap().len(), 1);
+    assert!(renew(&mut world.connection, &[stale], None).await.unwrap().is_empty());
+    assert_eq!(renew(&mut world.connection, &[stale, current], None).await.unwrap().len(), 1);
 }
 
 /// A lease that is over but was not swept is still its holder's: nobody else can have it.
@@ -81,8 +81,25 @@ async fn an_unswept_lease_can_be_renewed_after_its_end() {
     world.subscription("acme", "*").await;
     let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
     let late = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: LEASE };
-    assert_eq!(renew(&mut world.connection, &[late]).await.unwrap().len(), 1);
+    assert_eq!(renew(&mut world.connection, &[late], None).await.unwrap().len(), 1);
     assert!(world.sweep(10).await.is_empty());
+}
+
+/// What was judged before it was sent does not hold for as long as it may take to arrive.
+#[tokio::test]
+async fn a_statement_that_comes_too_late_takes_nothing() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let (_, works) = world.publish_under("acme", "ring.forged", Duration::ZERO).await;
+    let now = world.now();
+    let (over, in_time) = (DatabaseTime::from_micros(now.micros() - 1), now.plus(Duration::from_secs(60)));
+    let renewal = Renewal { delivery_id: works[0].delivery_id, lease: works[0].lease, length: Duration::ZERO };
+    assert!(renew(&mut world.connection, &[renewal], Some(over)).await.unwrap().is_empty());
+    assert_eq!(renew(&mut world.connection, &[renewal], Some(in_time)).await.unwrap().len(), 1);
+    for (latest, found) in [(over, 0), (in_time, 1)] {
+        let wanted = Wanted { latest: Some(latest), ..Wanted::at_most(10) };
+        assert_eq!(haul(&mut world, &wanted).await.0.deliveries.len(), found);
+    }
 }
 
 #[tokio::test]
