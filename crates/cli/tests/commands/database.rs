@@ -42,6 +42,16 @@ async fn the_audit_is_red_when_a_delivery_is_missing() {
     assert_eq!((&document["balanced"], &document["missing"]), (&Value::from(false), &Value::from(1)), "{document}");
     assert_eq!(document["unbalanced_events"][0]["matched"], 1, "{document}");
 
+    // Of another event one delivery too many: the sums agree, and the ledger does not balance all the same.
+    let surplus = "
+        INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, queued_until, created_at)
+        SELECT onering.sibling_id(p.event_id), p.event_id, w.webhook_id, w.owner_id, 'ring.found', now(), now()
+        FROM (SELECT onering.publish_event('default', 'ring.found', '{}') AS event_id) AS p, external_webhooks AS w";
+    client.batch_execute(surplus).await.unwrap();
+    let ran = run(folder.path(), &environment, &["audit"]);
+    assert!(ran.code == Some(1) && ran.out.contains("does not balance ❌ missing 0"), "{ran:?}");
+    assert_eq!(ran.out.matches("evt_").count(), 2, "{ran:?}");
+
     // What was before the range is not its business.
     let range = ["audit", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z"];
     run(folder.path(), &environment, &range).success();
