@@ -64,6 +64,9 @@ pub async fn start(environment: &[(&'static str, &str)]) -> Stack {
         ("ONERING_WEBHOOKS_LEASE_SECONDS", "2"),
         ("ONERING_WEBHOOKS_BACKOFF_SECONDS", "1"),
         ("ONERING_WEBHOOKS_MAX_ATTEMPTS", "20"),
+        // A breaker that opens does so for no longer than anything here is waited for.
+        ("ONERING_BREAKER_OPEN_SECONDS", "1"),
+        ("ONERING_BREAKER_OPEN_MAX_SECONDS", "2"),
     ];
     let environment = short.iter().chain(environment).map(|(name, value)| (*name, (*value).to_owned())).collect();
     Stack::start(StackOptions {

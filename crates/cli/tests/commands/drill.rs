@@ -9,6 +9,7 @@ use crate::stack::Stack;
 /// As quick as a drill can be: few events, and a platform that does not wait a minute before it tries again.
 fn stack() -> Stack {
     let stack = Stack::new().with("ONERING_WEBHOOKS_LEASE_SECONDS", "2");
+    let stack = stack.with("ONERING_BREAKER_OPEN_SECONDS", "1").with("ONERING_BREAKER_OPEN_MAX_SECONDS", "2");
     stack.with("ONERING_WEBHOOKS_BACKOFF_SECONDS", "1").with("ONERING_WEBHOOKS_MAX_ATTEMPTS", "20")
 }
 
