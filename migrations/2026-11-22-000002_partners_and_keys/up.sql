@@ -106,6 +106,8 @@ CREATE TABLE external_api_usage (
     refused   bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (key_id, hour)
 );
+-- Old usage is removed.
+CREATE INDEX external_api_usage_age ON external_api_usage (hour);
 COMMENT ON TABLE external_api_usage IS 'Calls per key and clock hour, added up by the gateways.';
 COMMENT ON COLUMN external_api_usage.key_id IS 'The key; no foreign key, so that usage outlives a deleted key.';
 COMMENT ON COLUMN external_api_usage.hour IS 'Start of the UTC hour.';

@@ -101,7 +101,7 @@ COMMENT ON COLUMN external_delivery_logs.outcome IS 'What the answer meant.';
 COMMENT ON COLUMN external_delivery_logs.status_code IS 'HTTP status; null when there was no answer.';
 COMMENT ON COLUMN external_delivery_logs.error IS 'Class of the failure and its cause; null after a success.';
 COMMENT ON COLUMN external_delivery_logs.response_body IS 'The first 2 KiB of the answer, as text.';
-COMMENT ON COLUMN external_delivery_logs.started_at IS 'When the request was sent, by the worker''s clock.';
+COMMENT ON COLUMN external_delivery_logs.started_at IS 'When the request was sent: the time it was stamped with.';
 COMMENT ON COLUMN external_delivery_logs.duration_ms IS 'How long the attempt took.';
 COMMENT ON COLUMN external_delivery_logs.worker IS 'Which process made it.';
 
@@ -115,7 +115,8 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 COMMENT ON TABLE idempotency_keys IS 'Remembers for a day which event a publisher''s Idempotency-Key made.';
-COMMENT ON COLUMN idempotency_keys.owner_id IS 'The publishing partner: keys of different partners never meet.';
+COMMENT ON COLUMN idempotency_keys.owner_id IS
+    'Whose key it is: the publishing partner, or * followed by the recipient for onering.publish_event. Keys of different ones never meet.';
 COMMENT ON COLUMN idempotency_keys.idempotency_key IS 'As the publisher sent it.';
 COMMENT ON COLUMN idempotency_keys.body_digest IS 'SHA-256 of the request''s canonical content: another content under the same key is a mistake.';
 COMMENT ON COLUMN idempotency_keys.event_id IS 'The event it made.';
@@ -131,6 +132,7 @@ COMMENT ON FUNCTION onering.refuse_change_of_final_delivery() IS 'Guards the sta
 CREATE TRIGGER final_deliveries_stay BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
     WHEN (OLD.settled_at IS NOT NULL) EXECUTE FUNCTION onering.refuse_change_of_final_delivery();
 
+-- Attached, because CREATE TABLE … PARTITION OF locks out everybody who reads or writes the parent.
 CREATE FUNCTION onering.ensure_partitions(first_day date, last_day date) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -138,24 +140,30 @@ DECLARE
     partition_name text;
     made integer := 0;
 BEGIN
-    -- One maker at a time; a second one waits and then finds everything there.
-    PERFORM pg_advisory_xact_lock(hashtext('onering.ensure_partitions'));
     FOR day IN 0..(last_day - first_day) LOOP
         FOREACH parent IN ARRAY ARRAY['webhook_events', 'webhook_deliveries', 'external_delivery_logs'] LOOP
             partition_name := parent || '_' || to_char(first_day + day, 'YYYYMMDD');
-            IF to_regclass('public.' || partition_name) IS NULL THEN
-                EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L) WITH (%s)',
-                    partition_name, parent,
-                    onering.uuid_floor((first_day + day)::timestamp AT TIME ZONE 'UTC'),
-                    onering.uuid_floor((first_day + day + 1)::timestamp AT TIME ZONE 'UTC'),
-                    CASE parent WHEN 'webhook_deliveries' THEN 'fillfactor = 70' ELSE 'fillfactor = 100' END);
-                made := made + 1;
+            CONTINUE WHEN to_regclass('public.' || partition_name) IS NOT NULL;
+            -- One changes partitions at a time. Who comes second leaves it to the first, and finds everything there next time.
+            IF NOT pg_try_advisory_xact_lock(hashtext('onering.partitions')) THEN
+                RETURN made;
             END IF;
+            -- The first may have been here between the look and the lock.
+            CONTINUE WHEN to_regclass('public.' || partition_name) IS NOT NULL;
+            EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL EXCLUDING INDEXES EXCLUDING COMMENTS) WITH (%s)',
+                partition_name, parent, CASE parent WHEN 'webhook_deliveries' THEN 'fillfactor = 70' ELSE 'fillfactor = 100' END);
+            -- Makes the indexes and triggers of the parent, and waits for nobody who reads or writes it.
+            EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                parent, partition_name,
+                onering.uuid_floor((first_day + day)::timestamp AT TIME ZONE 'UTC'),
+                onering.uuid_floor((first_day + day + 1)::timestamp AT TIME ZONE 'UTC'));
+            made := made + 1;
         END LOOP;
     END LOOP;
     RETURN made;
 END
 $$;
 COMMENT ON FUNCTION onering.ensure_partitions(date, date) IS
-    'Makes the day partitions of events, deliveries and attempts that are missing in the range (UTC days); answers how many it made.';
+    'Makes the day partitions of events, deliveries and attempts that are missing in the range (UTC days); answers how many it made. '
+    'Leaves the rest to whoever changes partitions at the same moment.';
 SELECT onering.ensure_partitions((now() AT TIME ZONE 'UTC')::date - 1, (now() AT TIME ZONE 'UTC')::date + 14);

@@ -110,7 +110,10 @@ BEGIN
             WHERE a.owner_id = '*' AND s.deleted_at IS NULL
         ) AS w ON w.events && p.patterns
         JOIN partners AS r ON r.owner_id = w.owner_id
-        WHERE w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body))
+        WHERE (w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body)))
+          -- A subscription is not sent the news of its own failure: its receiver is the one that does not answer.
+          AND (a.event_type NOT IN ('webhook.failing', 'webhook.disabled')
+               OR onering.event_data(a.body) ->> 'webhook_id' IS DISTINCT FROM onering.typeid('wh', w.webhook_id))
     ), counts AS (
         SELECT q.event_id, count(*)::integer AS matched FROM pairs AS q GROUP BY q.event_id
     ), events AS (
@@ -135,10 +138,12 @@ COMMENT ON FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], times
     'lease: how long the caller has to queue the deliveries before the sweep does. hold: a held_reason for all of them, or null.';
 
 CREATE FUNCTION onering.publish_event(owner text, type text, data jsonb, idempotency_key text DEFAULT NULL) RETURNS uuid
-LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     new_id uuid := onering.uuid_v7();
     happened timestamptz := clock_timestamp();
+    -- No partner's id begins with an asterisk: its keys over HTTP and the product's never meet.
+    key_owner constant text := '*' || owner;
     known record;
     digest bytea;
 BEGIN
@@ -161,12 +166,12 @@ BEGIN
         ARRAY[convert_to(format('{"event_id":%s,"event_type":%s,"timestamp":%s,"data":%s}',
             to_json(onering.typeid('evt', new_id)), to_json(type),
             to_json(to_char(happened AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), data), 'UTF8')],
-        ARRAY[happened], ARRAY[NULL::uuid], ARRAY[owner], ARRAY[idempotency_key], ARRAY[digest],
+        ARRAY[happened], ARRAY[NULL::uuid], ARRAY[key_owner], ARRAY[idempotency_key], ARRAY[digest],
         -- Due at once: the NOTIFY below wakes a worker's sweep when the caller commits.
         interval '0', NULL) AS i;
     IF NOT FOUND THEN
         SELECT k.event_id, k.body_digest INTO known FROM idempotency_keys AS k
-        WHERE k.owner_id = owner AND k.idempotency_key = publish_event.idempotency_key;
+        WHERE k.owner_id = key_owner AND k.idempotency_key = publish_event.idempotency_key;
         IF known.body_digest IS DISTINCT FROM digest THEN
             RAISE EXCEPTION 'idempotency key % was used before with other content', quote_literal(idempotency_key)
                 USING ERRCODE = 'unique_violation';
@@ -177,6 +182,8 @@ BEGIN
     RETURN new_id;
 END
 $$;
+REVOKE ALL ON FUNCTION onering.publish_event(text, text, jsonb, text) FROM PUBLIC;
 COMMENT ON FUNCTION onering.publish_event(text, text, jsonb, text) IS
     'Publishes an event inside the caller''s own transaction: it is delivered if and only if that commits. owner: a partner, or * for all. '
-    'data: at most 1 MiB. The same idempotency key and content again answers the first event''s id.';
+    'data: at most 1 MiB. The same idempotency key and content again answers the first event''s id; keys count per owner and apart from '
+    'those that partners send. Runs with its owner''s rights: a role needs USAGE on the schema onering and EXECUTE on this function, no more.';

@@ -73,6 +73,7 @@ CREATE TABLE admin_audit_log (
     request_id   text
 );
 CREATE INDEX admin_audit_log_target ON admin_audit_log (target_type, target_id, audit_id);
+CREATE INDEX admin_audit_log_actor ON admin_audit_log (actor, audit_id);
 COMMENT ON TABLE admin_audit_log IS 'Every change an operator made: appended only, never with a secret in it.';
 COMMENT ON COLUMN admin_audit_log.audit_id IS 'UUIDv7; shown as the TypeID aud_….';
 COMMENT ON COLUMN admin_audit_log.at IS 'When.';
@@ -91,5 +92,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION onering.refuse_change_of_audit_log() IS 'Keeps the audit log append-only.';
-CREATE TRIGGER audit_log_stays BEFORE UPDATE OR DELETE ON admin_audit_log
+CREATE TRIGGER audit_log_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON admin_audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION onering.refuse_change_of_audit_log();
