@@ -289,7 +289,7 @@ async fn the_ledger_balances_until_a_row_is_gone() {
     let from = (stack.now() - TimeDelta::hours(23)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let expected = json!({
         "timestamp": ledger["timestamp"], "from": from, "to": to, "owner_id": null, "broadcast": null,
-        "broadcast_unbalanced": null, "matched": 7, "repeated": 0, "pending": 2, "held": 1,
+        "broadcast_unbalanced": null, "matched": 7, "repeated": 0, "unbalanced_events": 0, "pending": 2, "held": 1,
         "retrying": 1, "delivered": 1, "dead": 1, "replay_expired": 1, "cancelled": 1, "waiting": 3, "missing": 0,
         "balances": true,
     });

@@ -27,27 +27,33 @@ pub struct UnbalancedEvent {
 }
 
 statement! {
-    /// One statement, so that both sides are of one instant. The first row, without a status, is the promised side.
+    /// One statement, so that both sides are of one instant. The first row, without a status, is the promised side: in all,
+    /// and how many events do not have what they promise (or are not there, and have deliveries all the same).
     struct Read {
         first: Uuid => SqlUuid,
         after: Uuid => SqlUuid,
-    } -> (Nullable<Text>, BigInt, BigInt, BigInt) =
-        "SELECT NULL, coalesce(sum(e.matched), 0), 0::bigint, 0::bigint FROM webhook_events AS e
-         WHERE e.event_id >= $1 AND e.event_id < $2
+    } -> (Nullable<Text>, BigInt, BigInt, BigInt, BigInt) =
+        "SELECT NULL, coalesce(sum(e.matched), 0), count(*) FILTER (WHERE coalesce(e.matched, 0) <> coalesce(f.found, 0)),
+             0::bigint, 0::bigint
+         FROM (SELECT event_id, matched FROM webhook_events WHERE event_id >= $1 AND event_id < $2) AS e
+         FULL JOIN (
+             SELECT event_id, count(*) AS found FROM webhook_deliveries
+             WHERE delivery_id >= $1 AND delivery_id < $2 AND original_delivery_id IS NULL GROUP BY event_id
+         ) AS f ON f.event_id = e.event_id
          UNION ALL
          SELECT d.status, count(*), count(*) FILTER (WHERE d.original_delivery_id IS NOT NULL),
-             count(*) FILTER (WHERE d.held_reason IS NOT NULL)
+             count(*) FILTER (WHERE d.held_reason IS NOT NULL), 0::bigint
          FROM webhook_deliveries AS d WHERE d.delivery_id >= $1 AND d.delivery_id < $2 GROUP BY d.status";
 }
 
 statement! {
-    /// The first row, without a status, is the promised side: in all, of events for all partners, and how many of those
-    /// events do not add up.
+    /// The first row, without a status, is the promised side: in all, how many of the partner's own events do not add up, its
+    /// deliveries of events for all partners, and how many of those events do not add up.
     struct ReadOfOwner<'a> {
         first: Uuid => SqlUuid,
         after: Uuid => SqlUuid,
         owner_id: &'a str => Text,
-    } -> (Nullable<Text>, BigInt, BigInt, BigInt) =
+    } -> (Nullable<Text>, BigInt, BigInt, BigInt, BigInt) =
         "WITH broadcast AS (
              SELECT e.event_id, e.matched, count(d.delivery_id) AS found, count(*) FILTER (WHERE d.owner_id = $3) AS own
              FROM webhook_events AS e
@@ -57,14 +63,20 @@ statement! {
          ), shared AS (
              SELECT coalesce(sum(b.own), 0)::bigint AS own, count(*) FILTER (WHERE b.matched <> b.found) AS unbalanced
              FROM broadcast AS b
+         ), own AS (
+             SELECT e.matched, count(d.delivery_id) AS found
+             FROM webhook_events AS e
+             LEFT JOIN webhook_deliveries AS d ON d.event_id = e.event_id AND d.original_delivery_id IS NULL
+                 AND d.delivery_id >= $1 AND d.delivery_id < $2
+             WHERE e.event_id >= $1 AND e.event_id < $2 AND e.owner_id = $3 GROUP BY e.event_id, e.matched
          ), promised AS (
-             SELECT coalesce(sum(e.matched), 0) AS matched FROM webhook_events AS e
-             WHERE e.event_id >= $1 AND e.event_id < $2 AND e.owner_id = $3
+             SELECT coalesce(sum(o.matched), 0) AS matched, count(*) FILTER (WHERE o.matched <> o.found) AS unbalanced
+             FROM own AS o
          )
-         SELECT NULL, p.matched + s.own, s.own, s.unbalanced FROM promised AS p, shared AS s
+         SELECT NULL, p.matched + s.own, p.unbalanced, s.own, s.unbalanced FROM promised AS p, shared AS s
          UNION ALL
          SELECT d.status, count(*), count(*) FILTER (WHERE d.original_delivery_id IS NOT NULL),
-             count(*) FILTER (WHERE d.held_reason IS NOT NULL)
+             count(*) FILTER (WHERE d.held_reason IS NOT NULL), 0::bigint
          FROM webhook_deliveries AS d WHERE d.owner_id = $3 AND d.delivery_id >= $1 AND d.delivery_id < $2 GROUP BY d.status";
 }
 
@@ -75,14 +87,15 @@ statement! {
         owner_id: Option<&'a str> => Nullable<Text>,
         limit: i64 => BigInt,
     } -> (SqlUuid, Integer, BigInt) =
-        "SELECT e.event_id, e.matched, coalesce(d.found, 0)
-         FROM (SELECT event_id, matched FROM webhook_events
-               WHERE event_id >= $1 AND event_id < $2 AND ($3 IS NULL OR owner_id IN ($3, '*'))) AS e
-         LEFT JOIN (
-             SELECT event_id, count(*) AS found FROM webhook_deliveries
+        "SELECT coalesce(e.event_id, d.event_id), coalesce(e.matched, 0), coalesce(d.found, 0)
+         FROM (SELECT event_id, owner_id, matched FROM webhook_events WHERE event_id >= $1 AND event_id < $2) AS e
+         FULL JOIN (
+             SELECT event_id, count(*) AS found, bool_or(owner_id = $3) AS own FROM webhook_deliveries
              WHERE delivery_id >= $1 AND delivery_id < $2 AND original_delivery_id IS NULL GROUP BY event_id
          ) AS d ON d.event_id = e.event_id
-         WHERE e.matched <> coalesce(d.found, 0) ORDER BY e.event_id LIMIT $4";
+         WHERE coalesce(e.matched, 0) <> coalesce(d.found, 0)
+             AND ($3 IS NULL OR e.owner_id IN ($3, '*') OR (e.event_id IS NULL AND d.own))
+         ORDER BY 1 LIMIT $4";
 }
 
 /// Counts both sides for everything accepted from `from` (inclusive) until `until` (exclusive), to the millisecond, at one
@@ -119,15 +132,18 @@ pub async fn read_of_owner(
     Ok(PartnerLedger { ledger, broadcast, broadcast_unbalanced })
 }
 
-type Row = (Option<String>, i64, i64, i64);
+type Row = (Option<String>, i64, i64, i64, i64);
 
 /// The ledger, and the further numbers of its promised side.
 fn gathered(rows: Vec<Row>) -> Result<(Ledger, u64, u64), StoreError> {
-    let (mut ledger, mut broadcast, mut unbalanced) = (Ledger::default(), 0, 0);
-    for (status, rows, second, third) in rows {
-        let (rows, second, third) = (rows.unsigned_abs(), second.unsigned_abs(), third.unsigned_abs());
+    let (mut ledger, mut broadcast, mut broadcast_unbalanced) = (Ledger::default(), 0, 0);
+    for (status, rows, second, third, fourth) in rows {
+        let [rows, second, third, fourth] = [rows, second, third, fourth].map(i64::unsigned_abs);
         match status {
-            None => (ledger.matched, broadcast, unbalanced) = (rows, second, third),
+            None => {
+                (ledger.matched, ledger.unbalanced_events) = (rows, second);
+                (broadcast, broadcast_unbalanced) = (third, fourth);
+            }
             Some(status) => {
                 ledger.add(word::<Status>("webhook_deliveries", "status", &status)?, rows);
                 ledger.repeated = ledger.repeated.saturating_add(second);
@@ -135,7 +151,7 @@ fn gathered(rows: Vec<Row>) -> Result<(Ledger, u64, u64), StoreError> {
             }
         }
     }
-    Ok((ledger, broadcast, unbalanced))
+    Ok((ledger, broadcast, broadcast_unbalanced))
 }
 
 /// Names at most `limit` events of the range that do not have the deliveries they were accepted with, oldest first: where to

@@ -7,8 +7,12 @@ use crate::status::Status;
 pub struct Ledger {
     /// Deliveries the events of the range were accepted with: what ingest promised.
     pub matched: u64,
-    /// Deliveries made later to repeat another one (resend, replay): promised too.
+    /// Deliveries made later to repeat another one (resend, replay). Counted from their own rows, for nothing else says how
+    /// many there were to be: a repeat whose row is gone is not noticed.
     pub repeated: u64,
+    /// Events that have more or fewer deliveries than they were accepted with, repeats aside. Sums alone would let one too
+    /// few and one too many cancel out.
+    pub unbalanced_events: u64,
     /// Waiting for a first attempt or held.
     pub pending: u64,
     /// Those of the pending that are held.
@@ -75,7 +79,7 @@ impl Ledger {
     /// Whether every promised delivery is there, once.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.missing() == 0 && self.held <= self.pending
+        self.missing() == 0 && self.unbalanced_events == 0 && self.held <= self.pending
     }
 }
 
@@ -123,6 +127,14 @@ mod tests {
         assert_eq!((ledger.waiting(), ledger.settled()), (2, 5));
         ledger.add(Status::Delivered, 1);
         assert_eq!((ledger.missing(), ledger.balances()), (-1, false));
+    }
+
+    #[test]
+    fn one_too_few_and_one_too_many_do_not_cancel_out() {
+        let ledger = Ledger { matched: 2, delivered: 2, ..Ledger::default() };
+        assert!(ledger.balances());
+        let swapped = Ledger { unbalanced_events: 2, ..ledger };
+        assert_eq!((swapped.missing(), swapped.balances()), (0, false));
     }
 
     #[test]

@@ -229,7 +229,7 @@ mod tests {
             json!({
                 "timestamp": "1970-01-01T00:00:00Z", "from": "1970-01-01T00:00:00Z", "to": "1970-01-01T00:00:00Z",
                 "owner_id": null, "broadcast": null, "broadcast_unbalanced": null,
-                "matched": 3, "repeated": 0, "pending": 1, "held": 0, "retrying": 0, "delivered": 1, "dead": 0,
+                "matched": 3, "repeated": 0, "unbalanced_events": 0, "pending": 1, "held": 0, "retrying": 0, "delivered": 1, "dead": 0,
                 "replay_expired": 0, "cancelled": 0, "waiting": 1, "missing": 1, "balances": false,
             })
         );

@@ -203,8 +203,10 @@ pub struct LedgerReport {
     pub broadcast_unbalanced: Option<u64>,
     /// Deliveries the events of the range were accepted with.
     pub matched: u64,
-    /// Deliveries made later to repeat another one.
+    /// Deliveries made later to repeat another one, counted from their own rows.
     pub repeated: u64,
+    /// Events that have more or fewer deliveries than they were accepted with, repeats aside.
+    pub unbalanced_events: u64,
     /// Waiting for a first attempt, the held ones included.
     pub pending: u64,
     /// Those of the pending that are held.
