@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use onering_testkit::{Receiver, Reply, ServiceOptions, eventually, free_port, scratch_dir};
@@ -99,7 +99,7 @@ async fn the_keeper_ends_the_server_when_the_last_lease_is_gone() {
     lease.lock_shared().unwrap();
     let keeper = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/keeper.sh");
     // A shell's background child ignores SIGINT until it says otherwise, as Postgres does.
-    let mut keeper = Command::new("sh")
+    let mut keeper = tokio::process::Command::new("sh")
         .arg(keeper)
         .args([run.path(), &dir])
         .args([
@@ -120,19 +120,14 @@ async fn the_keeper_ends_the_server_when_the_last_lease_is_gone() {
         std::fs::read_to_string(data.join("pid")).ok()?.trim().parse().ok()
     })
     .await;
-    let ended = eventually_exits(&mut keeper, Duration::from_secs(5)).await;
+    let ended = ends_within(&mut keeper, Duration::from_secs(5)).await;
     assert!(!ended && is_alive(server), "a lease is held");
     lease.unlock().unwrap();
-    assert!(eventually_exits(&mut keeper, Duration::from_secs(20)).await);
+    assert!(ends_within(&mut keeper, Duration::from_secs(20)).await);
     assert!(!is_alive(server) && !dir.exists() && !run.path().join("server.url").exists());
 }
 
 /// Whether the child ends within `limit`.
-async fn eventually_exits(child: &mut std::process::Child, limit: Duration) -> bool {
-    let wait = async {
-        while child.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(limit, wait).await.is_ok()
+async fn ends_within(child: &mut tokio::process::Child, limit: Duration) -> bool {
+    tokio::time::timeout(limit, child.wait()).await.is_ok()
 }

@@ -53,13 +53,6 @@ impl Program {
         faults.iter().map(|fault| (*fault, self.trial())).collect()
     }
 
-    /// So many of these, without one twice.
-    pub fn some_of(&mut self, count: usize, mut faults: Vec<Fault>) -> Vec<Fault> {
-        self.shuffle(&mut faults);
-        faults.truncate(count);
-        faults
-    }
-
     fn shuffle(&mut self, faults: &mut [Fault]) {
         for end in (2..=faults.len()).rev() {
             let other = self.index_below(end);
@@ -109,11 +102,5 @@ mod tests {
             assert!((150..600).contains(&trial.before), "{}", trial.before);
             assert!((2_000..8_000).contains(&trial.lasts.as_millis()), "{:?}", trial.lasts);
         }
-    }
-
-    #[test]
-    fn some_are_different_ones() {
-        let some = Program::new(9, 100).some_of(5, Fault::ALL.to_vec());
-        assert_eq!(some.iter().collect::<BTreeSet<_>>().len(), 5);
     }
 }

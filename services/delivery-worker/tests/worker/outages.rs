@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use onering_dev_servers::Signal;
-use onering_testkit::{Receiver, Reply, eventually, http_client};
+use onering_testkit::{Receiver, Reply, TcpProxy, eventually, http_client};
 use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE};
 
 /// A lease that is over is still its holder's until a sweep takes the row, and no sweep may do so before results that
 /// waited for Postgres had their turn.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_result_outlives_its_lease_while_postgres_is_away() {
+async fn a_result_outlives_its_lease(goes_away: fn(&TcpProxy)) {
     let bench = Bench::new().await;
     let receiver = Receiver::start().await;
     receiver.otherwise(Reply::status(200).delay(Duration::from_secs(1)));
@@ -21,7 +20,7 @@ async fn a_result_outlives_its_lease_while_postgres_is_away() {
     let _worker = worker.env("ONERING_WEBHOOKS_LEASE_SECONDS", "8").start().await;
     bench.publish(40).await;
     receiver.wait_for(40).await;
-    postgres.cut();
+    goes_away(&postgres);
     eventually(PATIENCE, "the leases are over", async || {
         let over = bench.count("queued_until < now() - interval '1 second'").await;
         let settled = bench.count("status = 'DELIVERED'").await;
@@ -33,27 +32,15 @@ async fn a_result_outlives_its_lease_while_postgres_is_away() {
     assert_eq!(receiver.count(), 40, "nothing is sent twice without a crash");
 }
 
-/// The same over connections that stay open: nothing fails, and everything arrives at once, late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_outlives_its_lease_while_postgres_is_away() {
+    a_result_outlives_its_lease(TcpProxy::cut).await;
+}
+
+/// Over connections that stay open: nothing fails, and everything arrives at once, late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_outlives_its_lease_while_the_network_stands_still() {
-    let bench = Bench::new().await;
-    let receiver = Receiver::start().await;
-    receiver.otherwise(Reply::status(200).delay(Duration::from_secs(1)));
-    bench.subscribe(&receiver.url("/hook"), json!({ "timeout_seconds": 2 })).await;
-    let (postgres, worker) = bench.worker_behind_proxy().await;
-    let _worker = worker.env("ONERING_WEBHOOKS_LEASE_SECONDS", "8").start().await;
-    bench.publish(40).await;
-    receiver.wait_for(40).await;
-    postgres.pause();
-    eventually(PATIENCE, "the leases are over", async || {
-        let over = bench.count("queued_until < now() - interval '1 second'").await;
-        let settled = bench.count("status = 'DELIVERED'").await;
-        if over > 0 && over + settled == 40 { Ok(()) } else { Err(format!("{over} over, {settled} settled")) }
-    })
-    .await;
-    postgres.restore();
-    bench.wait_for("status = 'DELIVERED'", 40).await;
-    assert_eq!(receiver.count(), 40, "nothing is sent twice without a crash");
+    a_result_outlives_its_lease(TcpProxy::pause).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
