@@ -58,7 +58,7 @@ async fn a_receiver_that_fails_for_days_loses_nothing() {
     broken.otherwise(Reply::status(500));
     let partner = Partner::create(&stack, "acme", json!({ "rate_limit_override": 100_000 })).await;
     let subscription = partner
-        .subscribe(&broken.url("/in?token=t0p"), json!({ "events": ["ring.*", "webhook.*"], "max_in_flight": 4 }))
+        .subscribe(&broken.url("/in?token=t0p-secret"), json!({ "events": ["ring.*", "webhook.*"], "max_in_flight": 4 }))
         .await;
     partner.subscribe(&watcher.url("/watch"), json!({ "events": ["webhook.*"] })).await;
     publish(&partner, 2).await;
@@ -81,7 +81,7 @@ async fn a_receiver_that_fails_for_days_loses_nothing() {
     let requests = watcher.wait_until("the end", |all| !told(all, "webhook.disabled").is_empty()).await;
     let (warnings, ends) = (told(&requests, "webhook.failing"), told(&requests, "webhook.disabled"));
     assert_eq!((warnings.len(), ends.len()), (1, 1), "two workers, each step once");
-    assert!(ends[0]["host"] == "127.0.0.1" && !ends[0].to_string().contains("t0p"), "{}", ends[0]);
+    assert!(ends[0]["host"] == "127.0.0.1" && !ends[0].to_string().contains("t0p-secret"), "{}", ends[0]);
     let disabled = partner.api.get(&shown).await.expect(200);
     assert_eq!((&disabled["status"], &disabled["disabled_by"]), (&json!("disabled"), &json!("platform")));
     assert!(disabled["disabled_reason"].as_str().unwrap().contains("500"), "{disabled}");
