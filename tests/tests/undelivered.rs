@@ -58,7 +58,10 @@ async fn a_receiver_that_fails_for_days_loses_nothing() {
     broken.otherwise(Reply::status(500));
     let partner = Partner::create(&stack, "acme", json!({ "rate_limit_override": 100_000 })).await;
     let subscription = partner
-        .subscribe(&broken.url("/in?token=t0p-secret"), json!({ "events": ["ring.*", "webhook.*"], "max_in_flight": 4 }))
+        .subscribe(
+            &broken.url("/in?token=t0p-secret"),
+            json!({ "events": ["ring.*", "webhook.*"], "max_in_flight": 4 }),
+        )
         .await;
     partner.subscribe(&watcher.url("/watch"), json!({ "events": ["webhook.*"] })).await;
     publish(&partner, 2).await;
