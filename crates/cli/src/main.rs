@@ -12,6 +12,7 @@ mod bench;
 mod drill;
 mod front_door;
 mod keys;
+mod made;
 mod migrate;
 mod output;
 mod replay;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use onering_clock::Clock;
 use onering_queue::Queue;
 use onering_settings::load_cli;
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal};
 use url::Url;
 
 use super::progress;
+use super::standstill::Standstill;
 use crate::args::{Drill, DrillFault};
 use crate::sink::RunningSink;
 use crate::stack::{DevEnv, ProcessRecords, RunFolder, SpareWorker, signal};
@@ -79,8 +80,9 @@ impl Means {
             Self::Redis(queue, folder) => empty(queue, folder.as_ref()).await?,
             Self::Clocks(folder, workers) => {
                 progress("starting two workers with wrong clocks");
-                let starting = SKEWS_SECONDS.map(|skew_seconds| SpareWorker::start(folder, skew_seconds));
-                *workers = try_join_all(starting).await?;
+                for skew_seconds in SKEWS_SECONDS {
+                    workers.push(SpareWorker::start(folder, skew_seconds).await?);
+                }
             }
         }
         Ok(())
@@ -91,17 +93,21 @@ impl Means {
         matches!(self, Self::Clocks(..))
     }
 
-    /// Undoes what is left of the fault; answers why it proves nothing, if so.
-    pub(super) async fn undo(&mut self) -> anyhow::Result<Option<String>> {
+    /// Why the drill proves nothing, if so.
+    pub(super) async fn proves_nothing(&self) -> anyhow::Result<Option<String>> {
         let Self::Clocks(_, workers) = self else { return Ok(None) };
-        let mut idle = None;
-        for worker in workers.drain(..) {
+        for worker in workers {
             if worker.delivered().await? == 0 {
-                idle = Some(format!("{} delivered nothing, so its clock was not tried", worker.name()));
+                return Ok(Some(format!("{} delivered nothing, so its clock was not tried", worker.name())));
             }
-            worker.stop().await?;
         }
-        Ok(idle)
+        Ok(None)
+    }
+
+    /// Ends what was started for the fault, however far that was; one that ends badly does not keep the others.
+    pub(super) async fn undo(&mut self) -> anyhow::Result<()> {
+        let Self::Clocks(_, workers) = self else { return Ok(()) };
+        join_all(workers.drain(..).map(SpareWorker::stop)).await.into_iter().collect()
     }
 }
 
@@ -133,21 +139,13 @@ fn kill_worker(folder: &RunFolder) -> anyhow::Result<()> {
 /// still until something waits.
 async fn empty(queue: &Queue, folder: Option<&RunFolder>) -> anyhow::Result<()> {
     let workers = folder.map(workers).unwrap_or_default();
-    for (_, pid) in &workers {
-        signal(*pid, Signal::STOP)?;
+    let standing = Standstill::of(workers.into_iter().map(|(_, pid)| pid))?;
+    if !standing.is_empty() {
+        wait_for_backlog(queue).await?;
     }
-    let emptied = async {
-        if !workers.is_empty() {
-            wait_for_backlog(queue).await?;
-        }
-        progress("emptying Redis");
-        anyhow::Ok(queue.forget_everything().await?)
-    };
-    let emptied = emptied.await;
-    for (_, pid) in &workers {
-        signal(*pid, Signal::CONT)?;
-    }
-    emptied
+    progress("emptying Redis");
+    queue.forget_everything().await?;
+    standing.end()
 }
 
 async fn wait_for_backlog(queue: &Queue) -> anyhow::Result<()> {

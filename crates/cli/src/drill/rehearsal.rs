@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use onering_clock::Clock;
 use onering_ids::RequestId;
 use reqwest::Method;
@@ -15,12 +16,12 @@ use super::progress;
 use super::verdict::Figures;
 use crate::api::{Api, query};
 use crate::args::{Drill, Sink};
+use crate::made::Made;
 use crate::sink::RunningSink;
 
 /// Whose key and subscription a drill makes.
 const PARTNER: &str = "drill";
 const KEYS: &str = "/v1/admin/external/keys";
-const WEBHOOKS: &str = "/v1/admin/external/webhooks";
 /// How often an event is tried again that was not accepted, and the pause before.
 const TRIES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -32,8 +33,9 @@ pub(super) struct Rehearsal {
     operator: Api,
     partner: Api,
     sink: RunningSink,
-    key_id: String,
-    webhook_id: String,
+    made: Made,
+    /// In the data of its events, and in its subscription's filter: what a killed drill left gets nothing of this one.
+    mark: String,
     clock: Clock,
 }
 
@@ -49,26 +51,25 @@ impl Rehearsal {
     /// Makes the receiver, a key and a subscription.
     pub(super) async fn prepare(options: &Drill, backend: &Url, admin_key: &str) -> anyhow::Result<Self> {
         let sink = RunningSink::start(&Sink { port: options.receiver_port, ..Sink::for_a_test() })?;
-        let operator = Api::new(backend, admin_key)?;
+        let (operator, clock) = (Api::new(backend, admin_key)?, Clock::system());
         let name = format!("drill {}", options.fault.name());
-        let key = json!({ "owner_id": PARTNER, "name": name, "rate_limit_override": LIMIT });
+        let expires_at = key_end(clock.now(), options).to_rfc3339_opts(SecondsFormat::Secs, true);
+        let key = json!({ "owner_id": PARTNER, "name": name, "rate_limit_override": LIMIT, "expires_at": expires_at });
         let key = operator.post(KEYS, &key).await.context("the drill's key")?;
         let partner = Api::new(backend, text(&key, "api_key")?)?;
         let mut rehearsal = Self {
             operator,
             partner,
             sink,
-            key_id: text(&key, "key_id")?.to_owned(),
-            webhook_id: String::new(),
-            clock: Clock::system(),
+            made: Made { key_id: Some(text(&key, "key_id")?.to_owned()), webhook_id: None },
+            mark: clock.fresh_id::<RequestId>().to_string(),
+            clock,
         };
-        match rehearsal.subscribe(options.receiver_url.as_ref(), &name).await {
-            Ok(()) => Ok(rehearsal),
-            Err(error) => {
-                rehearsal.clean_up().await.ok();
-                Err(error)
-            }
+        let Err(error) = rehearsal.subscribe(options.receiver_url.as_ref(), &name).await else { return Ok(rehearsal) };
+        if let Err(left) = rehearsal.clean_up().await {
+            progress(&format!("the drill could not clean up after itself: {left:#}"));
         }
+        Err(error)
     }
 
     async fn subscribe(&mut self, receiver_url: Option<&Url>, name: &str) -> anyhow::Result<()> {
@@ -76,28 +77,30 @@ impl Rehearsal {
             Some(url) => url.clone(),
             None => self.sink.url().parse()?,
         };
-        let body = json!({ "url": base.join("/webhook")?, "events": ["drill.event"], "description": name });
+        let body = json!({
+            "url": base.join("/webhook")?,
+            "events": ["drill.event"],
+            "filter": { "drill": [self.mark] },
+            "description": name,
+        });
         let made = self.partner.post("/v1/external/webhooks", &body).await.context("the drill's subscription")?;
-        self.webhook_id = text(&made, "id")?.to_owned();
+        self.made.webhook_id = Some(text(&made, "id")?.to_owned());
         self.sink.expect(text(&made, "secret")?)
     }
 
     /// Publishes, does the fault after a third, and waits until everything is settled or patience is over.
-    pub(super) async fn go(&mut self, options: &Drill, means: &mut Means) -> anyhow::Result<Figures> {
+    pub(super) async fn go(&self, options: &Drill, means: &mut Means) -> anyhow::Result<Figures> {
         let begun = self.clock.monotonic();
         let third = options.events / 3;
         progress(&format!("publishing {} events, {} a second", options.events, options.rate));
         let mut accepted = Accepted::default();
         self.publish(&mut accepted, 0..third, options.rate).await?;
-        let settled = match self.go_on(options, means, &mut accepted).await {
-            Ok(()) => self.settled(&accepted, Duration::from_secs(options.patience.into())).await,
-            Err(error) => Err(error),
-        };
-        // Whatever happened: a worker that was started must not outlive the drill.
-        let proves_nothing = means.undo().await;
-        let (statuses, took) = (settled?, self.clock.monotonic().saturating_duration_since(begun));
+        self.go_on(options, means, &mut accepted).await?;
+        let statuses = self.settled(&accepted, Duration::from_secs(options.patience.into())).await?;
+        let took = self.clock.monotonic().saturating_duration_since(begun);
+        let proves_nothing = means.proves_nothing().await?;
         let arrivals = self.sink.arrivals();
-        Ok(Figures::new(options.fault, accepted.promised, &accepted.events, statuses, &arrivals, took, proves_nothing?))
+        Ok(Figures::new(options.fault, accepted.promised, &accepted.events, statuses, &arrivals, took, proves_nothing))
     }
 
     /// The fault, and the rest of the events meanwhile.
@@ -132,7 +135,7 @@ impl Rehearsal {
 
     /// As a careful client: what was not answered may have been accepted, and is sent again under the same key.
     async fn publish_one(&self, number: u32) -> anyhow::Result<Value> {
-        let body = json!({ "event_type": "drill.event", "data": { "number": number } });
+        let body = json!({ "event_type": "drill.event", "data": { "drill": self.mark, "number": number } });
         let key = self.clock.fresh_id::<RequestId>().to_string();
         let headers = [("Idempotency-Key", key.as_str())];
         let mut last = None;
@@ -149,7 +152,7 @@ impl Rehearsal {
 
     /// The drill's deliveries by status, when none waits any more or patience is over.
     async fn settled(&self, accepted: &Accepted, patience: Duration) -> anyhow::Result<BTreeMap<String, u64>> {
-        let path = query("/v1/admin/external/deliveries", &[("webhook_id", Some(&self.webhook_id))]);
+        let path = query("/v1/admin/external/deliveries", &[("webhook_id", self.made.webhook_id.as_deref())]);
         let deadline = self.clock.monotonic() + patience;
         let mut reported = u64::MAX;
         loop {
@@ -174,12 +177,14 @@ impl Rehearsal {
 
     /// Removes what was made.
     pub(super) async fn clean_up(&self) -> anyhow::Result<()> {
-        if !self.webhook_id.is_empty() {
-            self.operator.delete(&format!("{WEBHOOKS}/{}", self.webhook_id)).await?;
-        }
-        self.operator.delete(&format!("{KEYS}/{}", self.key_id)).await?;
-        Ok(())
+        self.made.remove(&self.operator).await
     }
+}
+
+/// When the key of a drill that could not remove it ends by itself: an hour after the longest it may take.
+fn key_end(now: DateTime<Utc>, options: &Drill) -> DateTime<Utc> {
+    let longest = options.events.div_ceil(options.rate) + options.patience;
+    now + TimeDelta::seconds(longest.into()) + TimeDelta::hours(1)
 }
 
 fn text<'v>(object: &'v Value, field: &str) -> anyhow::Result<&'v str> {

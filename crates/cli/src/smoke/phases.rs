@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::api::{Answer, Api, query};
+use crate::made::Made;
 
 /// How long a delivery may take to arrive, and to be settled after that: longer than a lease (30 s), after which the sweep
 /// finds what Redis has lost. A platform whose Redis has just been away is slow, not broken.
@@ -53,8 +54,7 @@ pub(super) struct Run {
     backend: Url,
     sink: Url,
     partner: Option<Api>,
-    key_id: Option<String>,
-    webhook_id: Option<String>,
+    made: Made,
     secret: Option<String>,
 }
 
@@ -67,8 +67,7 @@ impl Run {
             backend,
             sink,
             partner: None,
-            key_id: None,
-            webhook_id: None,
+            made: Made::default(),
             secret: None,
         })
     }
@@ -100,7 +99,7 @@ impl Run {
             .operator
             .post("/v1/admin/external/keys", &json!({ "name": "smoke test", "owner_id": PARTNER, "tier": "free" }))
             .await?;
-        self.key_id = Some(text(&created, "key_id")?);
+        self.made.key_id = Some(text(&created, "key_id")?);
         let partner = Api::new(&self.backend, &text(&created, "api_key")?)?;
         let me = partner.get("/v1/external/me").await?;
         ensure!(me["key_id"] == created["key_id"], "/me shows another key: {}", me["key_id"]);
@@ -120,7 +119,7 @@ impl Run {
     async fn subscription(&mut self) -> anyhow::Result<()> {
         let body = json!({ "url": self.sink.join("/webhook")?, "events": ["smoke.test"], "description": "smoke test" });
         let created = self.partner()?.post("/v1/external/webhooks", &body).await?;
-        self.webhook_id = Some(text(&created, "id")?);
+        self.made.webhook_id = Some(text(&created, "id")?);
         self.secret = Some(text(&created, "secret")?);
         let listed = self.partner()?.get("/v1/external/webhooks").await?;
         let ids = listed["items"].as_array().context("the list has no items")?;
@@ -131,7 +130,7 @@ impl Run {
 
     /// Publishes an event, finds that very event at the sink, checks its signatures, and the delivery's state.
     async fn delivery(&self) -> anyhow::Result<()> {
-        ensure!(self.webhook_id.is_some(), "there is no subscription to deliver to");
+        ensure!(self.made.webhook_id.is_some(), "there is no subscription to deliver to");
         let marker = Clock::system().fresh_id::<RequestId>().to_string();
         let accepted = self
             .partner()?
@@ -195,17 +194,9 @@ impl Run {
         settled.await.with_context(|| format!("the delivery of {event_id} did not become DELIVERED"))?
     }
 
-    /// Removes what the phases made; one that cannot be removed does not keep the other.
+    /// Removes what the phases made.
     pub(super) async fn clean_up(&self) -> anyhow::Result<()> {
-        let subscription = self.remove("webhooks", self.webhook_id.as_deref()).await;
-        let key = self.remove("keys", self.key_id.as_deref()).await;
-        subscription.and(key)
-    }
-
-    async fn remove(&self, collection: &str, id: Option<&str>) -> anyhow::Result<()> {
-        let Some(id) = id else { return Ok(()) };
-        let removed = self.operator.delete(&format!("/v1/admin/external/{collection}/{id}")).await;
-        removed.map(drop).with_context(|| format!("{id} is still there"))
+        self.made.remove(&self.operator).await
     }
 
     fn partner(&self) -> anyhow::Result<&Api> {

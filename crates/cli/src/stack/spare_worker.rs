@@ -1,11 +1,13 @@
-//! A delivery worker beside those of the dev stack, with a wrong clock. It lives as long as whoever started it.
+//! A delivery worker beside those of the dev stack, with a wrong clock. It lives as long as whoever started it, and no signal
+//! of the terminal reaches it: what has begun is to be finished.
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use onering_clock::Clock;
-use onering_dev_servers::free_port;
+use onering_dev_servers::{death_signal_prefix, free_port};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
@@ -48,8 +50,10 @@ impl SpareWorker {
         let (name, port) = (format!("delivery-worker-drill{skew_seconds:+}"), free_port()?);
         let path = folder.log(&name);
         let log = std::fs::File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
-        let mut command = Command::new(&model.program);
-        command.envs(&model.environment);
+        let mut words: Vec<OsString> = death_signal_prefix("TERM").into_iter().map(OsString::from).collect();
+        words.push(model.program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).envs(&model.environment).process_group(0);
         command.env("ONERING_INSTANCE", &name).env("ONERING_BIND", format!("127.0.0.1:{port}"));
         command.env("ONERING_CLOCK_SKEW_SECONDS", skew_seconds.to_string());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);

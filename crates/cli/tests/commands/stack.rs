@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use onering_testkit::{ScratchDir, eventually, free_port, scratch_dir};
 use serde_json::Value;
 
-use crate::running::{Ran, run};
+use crate::running::{Ran, command, run};
 
 /// A stack that is started again needs some seconds, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -44,10 +45,22 @@ impl Stack {
         self
     }
 
+    fn environment(&self) -> Vec<(&str, &str)> {
+        self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        run(self.folder.path(), &environment, arguments)
+        run(self.folder.path(), &self.environment(), arguments)
+    }
+
+    /// Starts the command, without waiting for its end.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = command(self.folder.path(), &self.environment(), arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn file(&self, name: &str) -> String {
@@ -62,7 +75,7 @@ impl Stack {
         processes.iter().map(|process| (process["name"].as_str().unwrap().to_owned(), process.clone())).collect()
     }
 
-    fn pid(&self, process: &str) -> String {
+    pub(crate) fn pid(&self, process: &str) -> String {
         self.file(&format!("pids/{process}.pid"))
     }
 
