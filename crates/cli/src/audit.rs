@@ -37,6 +37,7 @@ pub(crate) async fn run(options: Audit) -> anyhow::Result<ExitCode> {
     }
     if let Some(list) = &options.received {
         let (owner, webhook) = received::subscription(&mut connection, options.webhook, options.owner.as_ref()).await?;
+        let list = received::List { path: list, as_of: options.as_of, begun: now };
         return received::run(&mut connection, list, (&owner, webhook), (from, to), options.json).await;
     }
     let counted = Counted::read(&mut connection, options.owner.as_ref(), from, to).await?;

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use onering_ids::{EventId, OwnerId, SubscriptionId};
 use onering_store::AsyncPgConnection;
 use onering_store::ledger::{Comparison, ReceivedList};
@@ -23,27 +24,47 @@ const BATCHES: usize = 2;
 /// How many of each kind are named.
 const NAMED: u32 = 1_000;
 
-/// Compares and prints; success only when nothing that is DELIVERED in the range is missing from the list.
+/// A list as it is read.
+type Lines = Box<dyn BufRead + Send>;
+
+/// A receiver's list as the command was given it.
+pub(super) struct List<'a> {
+    /// Where it is; `-` for standard input.
+    pub(super) path: &'a Path,
+    /// When it was taken, if that was said.
+    pub(super) as_of: Option<DateTime<Utc>>,
+    /// When this command was started.
+    pub(super) begun: DateTime<Utc>,
+}
+
+/// Compares and prints; success only when nothing of the range that was DELIVERED when the list was taken is missing from it.
 pub(super) async fn run(
     connection: &mut AsyncPgConnection,
-    list: &Path,
+    list: List<'_>,
     (owner, webhook_id): (&OwnerId, SubscriptionId),
     (from, to): (DateTime<Utc>, DateTime<Utc>),
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
+    let (lines, changed) = open(list.path)?;
+    let as_of = list.as_of.or(changed).unwrap_or(list.begun);
     let mut received = ReceivedList::open(connection).await?;
     let (batches, mut waiting) = mpsc::channel(BATCHES);
-    let list = list.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read(&list, &batches));
+    let reading = tokio::task::spawn_blocking(move || read(lines, &batches));
     while let Some(batch) = waiting.recv().await {
         received.add(&batch).await?;
     }
     reading.await.context("reading the list ended badly")??;
-    let found = received.compare(owner, webhook_id, from, to, NAMED).await?;
+    let found = received.compare(owner, webhook_id, from, to, as_of, NAMED).await?;
     if as_json {
-        output::json(&document(owner, webhook_id, from, to, &found));
+        let mut document = document(&found);
+        document["owner_id"] = json!(owner);
+        document["webhook_id"] = json!(webhook_id);
+        document["from"] = json!(from);
+        document["to"] = json!(to);
+        document["as_of"] = json!(as_of);
+        output::json(&document);
     } else {
-        lines_of(&found).iter().for_each(|line| output::line(line));
+        lines_of(as_of, &found).iter().for_each(|line| output::line(line));
     }
     Ok(if found.not_received == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -72,34 +93,35 @@ pub(super) async fn subscription(
 }
 
 /// Reads the list on a thread of its own and hands it over in batches; a database that is slower holds it up.
-fn read(list: &Path, batches: &mpsc::Sender<Vec<EventId>>) -> anyhow::Result<()> {
+fn read(list: Lines, batches: &mpsc::Sender<Vec<EventId>>) -> anyhow::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
     let hand_over = |batch: &mut Vec<EventId>| {
         let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
         batches.blocking_send(full).context("the database has stopped taking the list")
     };
-    received_ids::read(open(list)?, &mut |event| {
+    received_ids::read(list, &mut |event| {
         batch.push(event);
         if batch.len() == BATCH { hand_over(&mut batch) } else { Ok(()) }
     })?;
     hand_over(&mut batch)
 }
 
-fn open(list: &Path) -> anyhow::Result<Box<dyn BufRead>> {
-    if list == Path::new("-") {
-        return Ok(Box::new(std::io::stdin().lock()));
-    }
-    let file = File::open(list).with_context(|| format!("{} cannot be read", list.display()))?;
-    Ok(Box::new(BufReader::new(file)))
+/// The list, and when it was last changed, which only a file knows: what comes through a pipe is as old as this command.
+fn open(path: &Path) -> anyhow::Result<(Lines, Option<DateTime<Utc>>)> {
+    let opened = || {
+        let file = match path == Path::new("-") {
+            true => File::from(std::io::stdin().as_fd().try_clone_to_owned()?),
+            false => File::open(path)?,
+        };
+        let metadata = file.metadata()?;
+        let changed = if metadata.is_file() { Some(metadata.modified()?.into()) } else { None };
+        std::io::Result::Ok((Box::new(BufReader::new(file)) as Lines, changed))
+    };
+    opened().with_context(|| format!("{} cannot be read", path.display()))
 }
 
-fn document(
-    owner: &OwnerId,
-    webhook_id: SubscriptionId,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    found: &Comparison,
-) -> Value {
+/// What was found, for machines.
+fn document(found: &Comparison) -> Value {
     let not_received: Vec<Value> = found
         .first_not_received
         .iter()
@@ -108,7 +130,6 @@ fn document(
         )
         .collect();
     json!({
-        "owner_id": owner, "webhook_id": webhook_id, "from": from, "to": to,
         "delivered": found.delivered, "listed": found.listed, "complete": found.not_received == 0,
         "not_received": found.not_received, "first_not_received": not_received,
         "unknown": found.unknown, "first_unknown": found.first_unknown,
@@ -116,26 +137,23 @@ fn document(
     })
 }
 
-fn lines_of(found: &Comparison) -> Vec<String> {
+fn lines_of(as_of: DateTime<Utc>, found: &Comparison) -> Vec<String> {
     let more = |all: u64, named: usize| {
         let left = all.saturating_sub(u64::try_from(named).unwrap_or(u64::MAX));
         (left > 0).then(|| format!("  … and {left} more"))
     };
+    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut lines = vec![
-        format!("{:<18} {:>8}  in the range, by the platform", "delivered", found.delivered),
+        format!("{:<18} {:>8}  in the range, by the platform, before {}", "delivered", found.delivered, time(as_of)),
         format!("{:<18} {:>8}  different events", "on the list", found.listed),
-        format!(
-            "{:<18} {:>8}  on the list, and not DELIVERED here: the answer was lost",
-            "not acknowledged", found.not_acknowledged
-        ),
+        format!("{:<18} {:>8}  on the list, and not DELIVERED here", "not acknowledged", found.not_acknowledged),
         format!("{:<18} {:>8}  on the list, and no delivery of this subscription", "unknown here", found.unknown),
     ];
     lines.extend(found.first_unknown.iter().map(|event| format!("  {event}")));
     lines.extend(more(found.unknown, found.first_unknown.len()));
-    lines.push(format!("{:<18} {:>8}  DELIVERED here, and not on the list", "not received", found.not_received));
+    lines.push(format!("{:<18} {:>8}  of those, and not on the list", "not received", found.not_received));
     let one = |one: &onering_store::ledger::Undelivered| {
-        let at = one.delivered_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        format!("  {} of event {}, answered 2xx at {at}", one.delivery_id, one.event_id)
+        format!("  {} of event {}, answered 2xx at {}", one.delivery_id, one.event_id, time(one.delivered_at))
     };
     lines.extend(found.first_not_received.iter().map(one));
     lines.extend(more(found.not_received, found.first_not_received.len()));
@@ -152,10 +170,11 @@ mod tests {
 
     #[test]
     fn the_verdict_is_about_what_the_receiver_lacks() {
-        let last = |found: &Comparison| lines_of(found).pop().unwrap();
+        let lines = |found: &Comparison| lines_of("2026-11-22T10:00:00Z".parse().unwrap(), found);
+        let last = |found: &Comparison| lines(found).pop().unwrap();
         let strange = Comparison { unknown: 3, first_unknown: vec![EventId::floor(7)], ..Comparison::default() };
         assert_eq!(last(&strange), "The receiver has everything ✅");
-        assert!(lines_of(&strange).contains(&"  … and 2 more".to_owned()));
+        assert!(lines(&strange).contains(&"  … and 2 more".to_owned()));
         let lacking = Comparison { delivered: 2, not_received: 2, ..Comparison::default() };
         assert_eq!(last(&lacking), "The receiver does not have everything ❌ missing 2");
     }

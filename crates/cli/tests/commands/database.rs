@@ -137,7 +137,7 @@ async fn the_audit_against_a_receivers_list() {
     let publish = "SELECT onering.publish_event('default', 'ring.forged', '{}') FROM generate_series(1, 12000)";
     client.batch_execute(publish).await.unwrap();
     let deliver = "UPDATE webhook_deliveries SET status = 'DELIVERED', delivered_at = now(), settled_at = now(), \
-                   queued_until = NULL, attempt_count = 1";
+                   queued_until = NULL, attempt_count = 1 WHERE status = 'PENDING'";
     client.batch_execute(deliver).await.unwrap();
     let events = "SELECT onering.typeid('evt', event_id) FROM webhook_events ORDER BY event_id";
     let events: Vec<String> = client.query(events, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
@@ -167,6 +167,22 @@ async fn the_audit_against_a_receivers_list() {
     assert_eq!((&document["delivered"], &document["not_received"]), (&Value::from(12_000), &Value::from(2)));
     assert_eq!(document["first_not_received"][1]["event_id"], events[11_999].as_str());
     assert_eq!((&document["unknown"], &document["complete"]), (&Value::from(0), &Value::from(false)));
+
+    // What is delivered after the list was taken cannot be on it.
+    std::fs::write(&list, events.join("\n")).unwrap();
+    client.batch_execute("SELECT onering.publish_event('default', 'ring.forged', '{}')").await.unwrap();
+    client.batch_execute(&deliver.replace("delivered_at = now()", "delivered_at = '2999-01-01'")).await.unwrap();
+    run(folder.path(), &environment, &received).success();
+    let piped = ["audit", "--received", "-", "--owner", "default"];
+    run_with_input(folder.path(), &environment, &piped, events.join("\n").as_bytes()).success();
+    let as_of = |time: &str| {
+        let arguments = [&received[..], &["--as-of", time, "--json"]].concat();
+        let ran = run(folder.path(), &environment, &arguments);
+        let document: Value = serde_json::from_str(&ran.out).unwrap();
+        (ran.code, document["delivered"].as_u64(), document["not_received"].as_u64())
+    };
+    assert_eq!(as_of("2999-01-02T00:00:00Z"), (Some(1), Some(12_001), Some(1)));
+    assert_eq!(as_of("2020-01-01T00:00:00Z"), (Some(0), Some(0), Some(0)));
 
     client.batch_execute(SUBSCRIPTION).await.unwrap();
     for (arguments, said) in [
