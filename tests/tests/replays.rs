@@ -2,12 +2,15 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::time::Duration;
 
 use onering_testkit::{Receiver, Reply, eventually};
 use onering_tests::outside::{self, Ran};
 use onering_tests::{Partner, Stack, StackOptions};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 const REPLAYS: &str = "/v1/admin/external/replays";
 const ORIGINALS: i64 = 3_000;
@@ -133,4 +136,55 @@ async fn the_command_counts_starts_watches_and_cancels() {
     let (code, text) = run(&["list", "--state", "CANCELLED"]).await;
     assert!(code == 0 && text.contains(id) && text.lines().count() == 2, "{text}");
     stack.assert_ledger_balances().await;
+}
+
+/// Watches a replay from outside; answers when its first line is printed, which is after signals are heard.
+async fn watching(stack: &Stack, key: &str, id: &str) -> Child {
+    let admin = stack.admin.url("");
+    let mut child = Command::new(outside::onering_binary())
+        .args(["replay", "--backend-url", &admin, "--admin-key", key, "status", id, "--watch"])
+        .current_dir(outside::tests_folder())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    assert!(line.contains("RUNNING"), "{line}");
+    child
+}
+
+/// Its exit code and what it said on standard error.
+async fn end(child: Child) -> (Option<i32>, String) {
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_does_not_see_the_end_is_no_success() {
+    let receiver = Receiver::start().await;
+    let stack = stack(1, &receiver).await;
+    let operator = json!({ "name": "Ada", "role": "operator" });
+    let made = stack.operator().post("/v1/admin/admin-keys", &operator).await.expect(201);
+    let key = made["admin_key"].as_str().unwrap();
+    let all = json!({ "from": "2020-01-01T00:00:00Z", "to": "2999-01-01T00:00:00Z", "status": "DELIVERED",
+                      "rate_per_second": 1 });
+    let started = stack.operator().post(REPLAYS, &all).await.expect(201);
+    let id = started["id"].as_str().unwrap();
+
+    for signal in ["-INT", "-TERM"] {
+        let child = watching(&stack, key, id).await;
+        let pid = child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+        let (code, said) = end(child).await;
+        assert!(code == Some(1) && said.contains("goes on without being watched"), "{signal}: {code:?} {said}");
+    }
+    let child = watching(&stack, key, id).await;
+    let path = format!("/v1/admin/admin-keys/{}", made["admin_key_id"].as_str().unwrap());
+    assert_eq!(stack.operator().delete(&path).await.status, 204);
+    let (code, said) = end(child).await;
+    assert!(code == Some(1) && said.contains("401"), "{code:?} {said}");
+    let still = until(&stack, id, "it runs", |replay| replayed(replay) > 0).await;
+    assert_eq!(still["state"], "RUNNING", "nobody has stopped it");
 }

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chrono::SecondsFormat;
 use onering_clock::Clock;
 use onering_ids::ReplayId;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Api, query};
+use crate::api::{Answer, Api, query};
 use crate::args::{Replay, ReplayAction, StartReplay};
 use crate::output::{self, Layout};
 
@@ -66,8 +68,10 @@ fn body(start: &StartReplay) -> anyhow::Result<Value> {
     Ok(Value::Object(body))
 }
 
-/// Prints how far the replay is until it is over: exit 0 when it is done, 1 when it was cancelled or has failed.
+/// Prints how far the replay is until it is over: exit 0 when it is done, 1 when it was cancelled or has failed, or when
+/// nobody waits for its end.
 async fn watch(api: &Api, mut replay: Value, as_json: bool) -> anyhow::Result<ExitCode> {
+    let stop = onering_web::stop_on_signals().context("signals cannot be heard")?;
     let path = format!("{REPLAYS}/{}", output::cell(&replay, "id"));
     let mut in_trouble = false;
     let mut printed = String::new();
@@ -82,14 +86,19 @@ async fn watch(api: &Api, mut replay: Value, as_json: bool) -> anyhow::Result<Ex
             Some("RUNNING") => {}
             _ => return Ok(ExitCode::FAILURE),
         }
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            _ = tokio::signal::ctrl_c() => {
-                eprintln!("onering: the replay goes on without being watched");
-                return Ok(ExitCode::SUCCESS);
-            }
-        }
-        match api.get(&path).await {
+        let next_look = async {
+            tokio::time::sleep(INTERVAL).await;
+            api.call(Method::GET, &path, None).await
+        };
+        let Some(answer) = stop.run_until_cancelled(next_look).await else {
+            eprintln!("onering: the replay goes on without being watched");
+            return Ok(ExitCode::FAILURE);
+        };
+        let look = match answer {
+            Ok(answer) if is_final(answer.status) => return answer.success().map(|_| ExitCode::FAILURE),
+            other => other.and_then(Answer::success),
+        };
+        match look {
             Ok(now) => (replay, in_trouble) = (now, false),
             Err(_) if in_trouble => {}
             Err(error) => {
@@ -98,6 +107,11 @@ async fn watch(api: &Api, mut replay: Value, as_json: bool) -> anyhow::Result<Ex
             }
         }
     }
+}
+
+/// Whether asking again changes nothing: the key is not taken any more, or the replay is not there.
+const fn is_final(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 429)
 }
 
 /// `rpl_…  RUNNING  1200 of 5000 replayed, 3 skipped, 38 s left`
@@ -156,6 +170,12 @@ mod tests {
             expected[field] = value;
         }
         assert_eq!(body(&all).unwrap(), expected);
+    }
+
+    #[test]
+    fn trouble_that_passes_is_no_end() {
+        assert!([400, 401, 403, 404, 410, 422].into_iter().all(is_final));
+        assert!(![200, 408, 429, 500, 502, 503].into_iter().any(is_final));
     }
 
     #[test]

@@ -180,7 +180,7 @@ pub(crate) enum ReplayAction {
     Status {
         /// rpl_…
         replay_id: ReplayId,
-        /// Show its progress until it is over; exit 1 unless it is done
+        /// Show its progress until it is over; exit 1 unless it is done, also when interrupted
         #[arg(long)]
         watch: bool,
     },
@@ -223,7 +223,7 @@ pub(crate) struct StartReplay {
     /// Count what there is to send again, and send nothing
     #[arg(long, conflicts_with = "watch")]
     pub(crate) dry_run: bool,
-    /// Show its progress until it is over; exit 1 unless it is done
+    /// Show its progress until it is over; exit 1 unless it is done, also when interrupted
     #[arg(long)]
     pub(crate) watch: bool,
 }
@@ -260,9 +260,13 @@ pub(crate) struct Audit {
     #[arg(long)]
     pub(crate) owner: Option<OwnerId>,
     /// Compare with what the receiver has got: a file of event ids (webhook-id), one a line, or what the sink's
-    /// GET /deliveries answers; - for standard input. Exit 1 when a delivered event is not in it
+    /// GET /deliveries answers; - for standard input. Exit 1 when an event that had been delivered is not in it
     #[arg(long, value_name = "FILE")]
     pub(crate) received: Option<PathBuf>,
+    /// When that list was taken (RFC 3339): what was delivered later is not asked for. A file's last change when left out, and
+    /// for what comes through a pipe the start of this command
+    #[arg(long, requires = "received")]
+    pub(crate) as_of: Option<chrono::DateTime<chrono::Utc>>,
     /// Whose receiver it is; not needed when --owner has one subscription only
     #[arg(long, requires = "received")]
     pub(crate) webhook: Option<SubscriptionId>,
