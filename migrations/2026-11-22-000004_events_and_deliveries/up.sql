@@ -51,9 +51,10 @@ CREATE TABLE webhook_deliveries (
 ) PARTITION BY RANGE (delivery_id);
 -- The sweep: rows whose lease or waiting time has passed. Settled and held rows are not in it.
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (queued_until) WHERE queued_until IS NOT NULL;
--- What is held: released oldest first when the reason goes for all, or subscription by subscription.
+-- What is held: released oldest first, when the reason goes for all or subscription by subscription.
 CREATE INDEX webhook_deliveries_held ON webhook_deliveries (held_reason, delivery_id) WHERE held_reason IS NOT NULL;
-CREATE INDEX webhook_deliveries_held_webhook ON webhook_deliveries (held_reason, webhook_id) WHERE held_reason IS NOT NULL;
+CREATE INDEX webhook_deliveries_held_webhook ON webhook_deliveries (held_reason, webhook_id, delivery_id)
+    WHERE held_reason IS NOT NULL;
 -- What failed for good is rare and looked for often.
 CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (delivery_id) WHERE status IN ('DEAD', 'REPLAY_EXPIRED', 'CANCELLED');
 -- A partner's list, newest first.

@@ -1,12 +1,13 @@
 //! Making due again what is held for a reason that no longer holds.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use onering_delivery::{Breaker, Circumstances, DatabaseTime, HeldReason};
 use onering_ids::SubscriptionId;
 use onering_rollout::Switches;
-use onering_service_kit::FailureLog;
-use onering_store::leases::HeldSubscription;
+use onering_service_kit::{FailureLog, error_chain};
+use onering_store::leases::{FoundHeld, HeldSubscription};
 use onering_store::{StoreError, leases};
 use onering_telemetry::field;
 
@@ -37,12 +38,31 @@ pub(crate) struct Release {
     look: bool,
     /// When those outside the cohort were looked at, and under which switches.
     cohort: Option<(Instant, String)>,
+    /// Subscriptions whose rows are not understood, told of once.
+    spoilt: HashSet<SubscriptionId>,
     failing: FailureLog<'static>,
+}
+
+/// What steps released together; none that fails ends another.
+#[derive(Debug, Default)]
+struct Released {
+    deliveries: usize,
+    failure: Option<StoreError>,
+}
+
+impl Released {
+    fn note(&mut self, step: Result<usize, StoreError>) {
+        match step {
+            Ok(deliveries) => self.deliveries += deliveries,
+            Err(error) => drop(self.failure.get_or_insert(error)),
+        }
+    }
 }
 
 impl Default for Release {
     fn default() -> Self {
-        Self { look: true, cohort: None, failing: FailureLog::new("looking through held deliveries") }
+        let failing = FailureLog::new("looking through held deliveries");
+        Self { look: true, cohort: None, spoilt: HashSet::new(), failing }
     }
 }
 
@@ -55,31 +75,33 @@ impl Release {
     /// One round; answers how many deliveries it made due. Costs one statement when there is no reason to look.
     ///
     /// # Errors
-    /// [`StoreError`] when Postgres fails. A row that is not understood fails nothing else: it is logged.
+    /// [`StoreError`] when there is no connection. A row that is not understood fails nothing else, nor does a step that
+    /// Postgres refuses: they are logged.
     pub(crate) async fn round(&mut self, context: &Context) -> Result<usize, StoreError> {
         let mut connection = context.pool.get().await?;
         // The switch may have changed while a connection was waited for, and what the lanes held since is not to come back.
         if !context.flags.current().delivery {
             return Ok(0);
         }
-        let mut released = leases::release(&mut connection, HeldReason::DeliveryOff, RELEASED_AT_ONCE).await?;
+        let mut released = Released::default();
+        released.note(leases::release(&mut connection, HeldReason::DeliveryOff, RELEASED_AT_ONCE).await);
         drop(connection);
-        if std::mem::take(&mut self.look) {
-            match self.release_subscriptions(context).await {
-                Ok(more) => {
-                    self.failing.worked();
-                    released += more;
-                }
-                Err(error) => self.failing.failed(&error),
-            }
+        let looks = std::mem::take(&mut self.look);
+        if looks {
+            self.release_subscriptions(context, &mut released).await?;
         }
-        if released > 0 {
-            tracing::info!({ field::COUNT } = released, "released what was held");
+        match &released.failure {
+            Some(error) => self.failing.failed(error),
+            None if looks => self.failing.worked(),
+            None => {}
         }
-        Ok(released)
+        if released.deliveries > 0 {
+            tracing::info!({ field::COUNT } = released.deliveries, "released what was held");
+        }
+        Ok(released.deliveries)
     }
 
-    async fn release_subscriptions(&mut self, context: &Context) -> Result<usize, StoreError> {
+    async fn release_subscriptions(&mut self, context: &Context, released: &mut Released) -> Result<(), StoreError> {
         let applied = context.flags.applied();
         let now = context.clock.monotonic();
         let is_fresh = self.cohort.as_ref().is_some_and(|(looked, fingerprint)| {
@@ -87,8 +109,14 @@ impl Release {
         });
         let reasons: &[HeldReason] = if is_fresh { &FEW } else { &ALL };
         let mut connection = context.pool.get().await?;
-        let held = leases::held_subscriptions(&mut connection, reasons).await?;
-        let mut released = 0;
+        let held = match leases::held_subscriptions(&mut connection, reasons).await {
+            Ok(found) => self.understood(found),
+            Err(error) => {
+                released.note(Err(error));
+                return Ok(());
+            }
+        };
+        let before = released.deliveries;
         let database_now = context.database_clock.now();
         for reason in reasons {
             let to_release = |wanted| {
@@ -99,16 +127,37 @@ impl Release {
                 held.map(|held| held.webhook_id).collect::<Vec<SubscriptionId>>()
             };
             let (free, probing) = (to_release(WayOut::All), to_release(WayOut::Probe));
-            released += leases::release_oldest(&mut connection, *reason, &probing).await?;
+            released.note(leases::release_oldest(&mut connection, *reason, &probing).await);
             // What is remembered of them may be what held them.
             free.iter().for_each(|webhook_id| context.subscriptions.forget(*webhook_id));
-            released += leases::release_subscriptions(&mut connection, *reason, &free, RELEASED_AT_ONCE).await?;
+            released.note(leases::release_subscriptions(&mut connection, *reason, &free, RELEASED_AT_ONCE).await);
         }
         // While there was something to let out there may be more of it.
-        if !is_fresh && released == 0 {
+        if !is_fresh && released.failure.is_none() && released.deliveries == before {
             self.cohort = Some((now, applied.fingerprint.clone()));
         }
-        Ok(released)
+        Ok(())
+    }
+
+    /// Those whose rows are understood. The others wait until somebody mends them.
+    fn understood(&mut self, found: Vec<FoundHeld>) -> Vec<HeldSubscription> {
+        let understood = |FoundHeld { webhook_id, held }| match held {
+            Ok(held) => {
+                self.spoilt.remove(&webhook_id);
+                Some(held)
+            }
+            Err(error) => {
+                if self.spoilt.insert(webhook_id) {
+                    tracing::error!(
+                        { field::SUBSCRIPTION_ID } = %webhook_id,
+                        { field::ERROR } = error_chain(&error),
+                        "the subscription's row is not understood; what is held of it stays held"
+                    );
+                }
+                None
+            }
+        };
+        found.into_iter().filter_map(understood).collect()
     }
 }
 

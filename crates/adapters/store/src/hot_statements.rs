@@ -58,7 +58,11 @@ async fn busy_day(world: &mut World) {
     for _ in 0..20 {
         world.publish_under("acme", "a.b", Duration::ZERO).await;
     }
-    // As autovacuum would: it leaves alone what nobody wrote to, such as the days to come.
+    analyze(world).await;
+}
+
+/// As autovacuum would: it leaves alone what nobody wrote to, such as the days to come.
+async fn analyze(world: &mut World) {
     let analyze = "SELECT string_agg('ANALYZE ' || relname, ';') FROM pg_stat_user_tables WHERE n_tup_ins > 0";
     world.sql("SELECT pg_stat_force_next_flush()").await;
     let analyze = world.text(analyze).await.unwrap();
@@ -97,14 +101,56 @@ async fn the_sweep_reads_only_what_is_due() {
     }
 }
 
+/// Many deliveries of the first subscription, held; answers its id as SQL.
+async fn held(world: &mut World) -> String {
+    let webhook =
+        world.text("SELECT quote_literal(min(webhook_id::text)) || '::uuid' FROM external_webhooks").await.unwrap();
+    world
+        .sql(&format!(
+            "INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, created_at) \
+             SELECT onering.uuid_v7(), onering.uuid_v7(), {webhook}, 'acme', 'a.b', 'BREAKER_OPEN', now() \
+             FROM generate_series(1, 20000)"
+        ))
+        .await;
+    analyze(world).await;
+    webhook
+}
+
+/// By the index of what is held, in every day; the key is for what was found.
+fn assert_finds_what_is_held(plan: &str) {
+    for scan in plan.lines().filter(|line| line.contains("Scan using webhook_deliveries_")) {
+        let is_of_found = scan.contains(" d_");
+        assert!(is_of_found || scan.contains("_held_reason_webhook_id_"), "{scan} in\n{plan}");
+    }
+}
+
+/// In each day the index is followed to what is wanted: nothing that is held is sorted, however much it is.
 #[tokio::test]
 async fn a_probe_is_found_among_what_is_held() {
     let mut world = World::new().await;
     busy_day(&mut world).await;
+    let webhook = held(&mut world).await;
     for mode in MODES {
-        let arguments = "'BREAKER_OPEN', ARRAY[onering.uuid_v7()]";
-        let plan = plan(&mut world, leases::ReleaseOldest::SQL, "text, uuid[]", arguments, mode).await;
+        let arguments = format!("'BREAKER_OPEN', ARRAY[{webhook}]");
+        let plan = plan(&mut world, leases::ReleaseOldest::SQL, "text, uuid[]", &arguments, mode).await;
         assert_no_scan(&plan);
+        assert!(!plan.contains("Sort  ("), "{plan}");
+        assert_finds_what_is_held(&plan);
+    }
+}
+
+#[tokio::test]
+async fn what_is_released_is_found_among_what_is_held() {
+    let mut world = World::new().await;
+    busy_day(&mut world).await;
+    let webhook = held(&mut world).await;
+    for mode in MODES {
+        let arguments = format!("'BREAKER_OPEN', 2000, ARRAY[{webhook}]");
+        let plan = plan(&mut world, leases::ReleaseSubscriptions::SQL, "text, bigint, uuid[]", &arguments, mode).await;
+        assert_no_scan(&plan);
+        // What is sorted is no more than was found.
+        assert!(plan.matches("Sort  (").count() <= 1, "{plan}");
+        assert_finds_what_is_held(&plan);
     }
 }
 

@@ -12,12 +12,12 @@ mod held;
 mod renew;
 mod sweep;
 
-pub use held::{HeldSubscription, held_subscriptions, release, release_oldest, release_subscriptions};
+pub use held::{FoundHeld, HeldSubscription, held_subscriptions, release, release_oldest, release_subscriptions};
 pub use renew::{Renewal, renew};
 pub use sweep::{Haul, LeftBehind, Swept, Vacancy, Wanted, sweep};
 
 #[cfg(test)]
-pub(crate) use {held::ReleaseOldest, renew::Renew, sweep::FRONT, sweep::Sweep};
+pub(crate) use {held::ReleaseOldest, held::ReleaseSubscriptions, renew::Renew, sweep::FRONT, sweep::Sweep};
 
 #[cfg(test)]
 mod tests;

@@ -125,6 +125,18 @@ impl Bench {
             .collect()
     }
 
+    /// One event for this subscription alone, held.
+    pub(crate) async fn hold(&self, webhook: Uuid, reason: &str) {
+        self.sql(&format!(
+            "WITH made AS MATERIALIZED (SELECT onering.uuid_v7() AS event_id), \
+             events AS (INSERT INTO webhook_events (event_id, owner_id, event_type, body, matched, occurred_at, created_at) \
+                 SELECT event_id, 'default', 'ring.forged', '{{\"data\":1}}', 1, now(), now() FROM made) \
+             INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, created_at) \
+                 SELECT onering.sibling_id(event_id), event_id, '{webhook}', 'default', 'ring.forged', '{reason}', now() FROM made"
+        ))
+        .await;
+    }
+
     /// The stream, as a gateway sees it.
     pub(crate) fn stream(&self) -> DeliveryStream {
         self.queue().deliveries()

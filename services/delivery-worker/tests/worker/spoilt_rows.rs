@@ -57,22 +57,29 @@ async fn without_the_key_pair_it_needs_nothing_is_sent_and_nobody_is_blocked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_subscription_of_a_newer_version_stops_no_sweep() {
+async fn a_held_subscription_of_a_newer_version_stops_no_sweep_and_no_release() {
     let bench = Bench::new().await;
     let receiver = Receiver::start().await;
-    let newer = bench.subscribe(&receiver.url("/newer"), json!({ "events": ["nothing.else"] })).await.uuid();
+    let elsewhere = json!({ "events": ["nothing.else"] });
+    let newer = bench.subscribe(&receiver.url("/newer"), elsewhere.clone()).await.uuid();
+    let resumed = bench.subscribe(&receiver.url("/resumed"), elsewhere).await.uuid();
+    bench.hold(newer, "SUBSCRIPTION_PAUSED").await;
+    for reason in ["SUBSCRIPTION_PAUSED", "BREAKER_OPEN"] {
+        bench.hold(resumed, reason).await;
+    }
     bench
         .sql(&format!(
-            "INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, created_at) \
-             VALUES (onering.uuid_v7(), onering.uuid_v7(), '{newer}', 'default', 'ring.forged', 'SUBSCRIPTION_PAUSED', now()); \
-             ALTER TABLE external_webhooks DROP CONSTRAINT external_webhooks_status_check; \
+            "ALTER TABLE external_webhooks DROP CONSTRAINT external_webhooks_status_check; \
              UPDATE external_webhooks SET status = 'archived' WHERE webhook_id = '{newer}'"
         ))
         .await;
     bench.subscribe(&receiver.url("/good"), json!({})).await;
-    let _worker = bench.worker().start().await;
+    let worker = bench.worker().start().await;
     bench.publish(5).await;
-    bench.wait_for("status = 'DELIVERED'", 5).await;
+    bench.wait_for("status = 'DELIVERED'", 7).await;
+    assert_eq!(bench.count(&format!("held_reason IS NOT NULL AND webhook_id = '{newer}'")).await, 1);
+    let logs = worker.logs();
+    assert_eq!(logs.matches("what is held of it stays held").count(), 1, "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

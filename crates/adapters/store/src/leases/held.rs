@@ -8,6 +8,15 @@ use crate::columns::word;
 use crate::statement::statement;
 use crate::{Context, StoreError};
 
+/// A subscription with held deliveries, whether or not its row is understood.
+#[derive(Debug)]
+pub struct FoundHeld {
+    /// The subscription.
+    pub webhook_id: SubscriptionId,
+    /// What decides, or what is wrong with its row.
+    pub held: Result<HeldSubscription, StoreError>,
+}
+
 /// A subscription with held deliveries, and all that decides whether their reason still holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldSubscription {
@@ -58,31 +67,51 @@ statement! {
 }
 
 statement! {
-    struct ReleaseSubscriptions {
+    /// Each subscription has an equal share of the limit, and where that is none, the oldest of all go first: nobody's
+    /// backlog stands before another's.
+    ///
+    /// The subscription is a range, so that the order is that of the index of what is held: for an equality, the planner
+    /// may follow the primary key, through all that was settled. And it must not know the share, or it sorts the backlog.
+    pub(crate) struct ReleaseSubscriptions {
         reason: &'static str => Text,
-        webhook_ids: Vec<Uuid> => Array<SqlUuid>,
         limit: i64 => BigInt,
+        webhook_ids: Vec<Uuid> => Array<SqlUuid>,
     } -> () =
-        "UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
-         FROM (SELECT h.delivery_id FROM webhook_deliveries AS h
-               WHERE h.held_reason = $1 AND h.held_reason IS NOT NULL AND h.webhook_id = ANY($2)
-               LIMIT $3 FOR UPDATE SKIP LOCKED) AS free
-         WHERE d.delivery_id = free.delivery_id";
+        "WITH free AS MATERIALIZED (
+             SELECT h.delivery_id FROM external_webhooks AS w CROSS JOIN LATERAL (
+                 SELECT q.delivery_id FROM webhook_deliveries AS q
+                 WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL
+                     AND (q.webhook_id, q.delivery_id) >= (w.webhook_id, '00000000-0000-0000-0000-000000000000')
+                     AND q.webhook_id <= w.webhook_id
+                 ORDER BY q.webhook_id, q.delivery_id
+                 LIMIT (SELECT greatest($2 / cardinality($3), 1)) FOR UPDATE SKIP LOCKED
+             ) AS h WHERE w.webhook_id = ANY($3) ORDER BY h.delivery_id LIMIT $2
+         )
+         UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
+         FROM free WHERE d.delivery_id = free.delivery_id";
 }
 
 statement! {
     /// What is over its age limit would not be sent and is taken last. A row that somebody else is releasing is passed over.
+    /// Ranges for the reason that [`ReleaseSubscriptions`] has them.
     pub(crate) struct ReleaseOldest {
         reason: &'static str => Text,
         webhook_ids: Vec<Uuid> => Array<SqlUuid>,
     } -> () =
         "WITH oldest AS MATERIALIZED (
-             SELECT h.delivery_id FROM external_webhooks AS w CROSS JOIN LATERAL (
-                 SELECT q.delivery_id FROM webhook_deliveries AS q
-                 WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL AND q.webhook_id = w.webhook_id
-                 ORDER BY coalesce(q.created_at < now() - make_interval(secs => w.max_event_age_seconds), false), q.delivery_id
-                 LIMIT 1 FOR UPDATE SKIP LOCKED
-             ) AS h WHERE w.webhook_id = ANY($2)
+             SELECT coalesce(
+                 (SELECT q.delivery_id FROM webhook_deliveries AS q
+                  WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL
+                      AND (q.webhook_id, q.delivery_id) >=
+                          (w.webhook_id, onering.uuid_floor(now() - make_interval(secs => w.max_event_age_seconds)))
+                      AND q.webhook_id <= w.webhook_id
+                  ORDER BY q.webhook_id, q.delivery_id LIMIT 1 FOR UPDATE SKIP LOCKED),
+                 (SELECT q.delivery_id FROM webhook_deliveries AS q
+                  WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL
+                      AND (q.webhook_id, q.delivery_id) >= (w.webhook_id, '00000000-0000-0000-0000-000000000000')
+                      AND q.webhook_id <= w.webhook_id
+                  ORDER BY q.webhook_id, q.delivery_id LIMIT 1 FOR UPDATE SKIP LOCKED)) AS delivery_id
+             FROM external_webhooks AS w WHERE w.webhook_id = ANY($2)
          )
          UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
          FROM oldest WHERE d.delivery_id = oldest.delivery_id";
@@ -95,26 +124,33 @@ statement! {
 /// [`HeldReason::DeliveryOff`] do not ask; use [`release`].
 ///
 /// # Errors
-/// [`StoreError::Query`], or [`StoreError::Row`] for a row that is not understood.
+/// [`StoreError::Query`].
 pub async fn held_subscriptions(
     connection: &mut AsyncPgConnection,
     reasons: &[HeldReason],
-) -> Result<Vec<HeldSubscription>, StoreError> {
+) -> Result<Vec<FoundHeld>, StoreError> {
     let query = HeldSubscriptions { reasons: reasons.iter().map(|reason| reason.as_str()).collect() };
-    let rows: Vec<(String, Uuid, String, String, bool, bool, bool)> =
-        query.load(connection).await.during("look for held deliveries")?;
-    rows.into_iter()
-        .map(|(reason, webhook_id, owner_id, status, deleted, partner_active, partner_canary)| {
-            Ok(HeldSubscription {
-                reason: word("webhook_deliveries", "held_reason", &reason)?,
-                webhook_id: SubscriptionId::from_uuid(webhook_id),
-                owner_id: word("external_webhooks", "owner_id", &owner_id)?,
-                standing: standing(&status, deleted)?,
-                partner_active,
-                partner_canary,
-            })
+    let rows: Vec<Row> = query.load(connection).await.during("look for held deliveries")?;
+    let found = |row: Row| FoundHeld { webhook_id: SubscriptionId::from_uuid(row.1), held: row.try_into() };
+    Ok(rows.into_iter().map(found).collect())
+}
+
+type Row = (String, Uuid, String, String, bool, bool, bool);
+
+impl TryFrom<Row> for HeldSubscription {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let (reason, webhook_id, owner_id, status, deleted, partner_active, partner_canary) = row;
+        Ok(Self {
+            reason: word("webhook_deliveries", "held_reason", &reason)?,
+            webhook_id: SubscriptionId::from_uuid(webhook_id),
+            owner_id: word("external_webhooks", "owner_id", &owner_id)?,
+            standing: standing(&status, deleted)?,
+            partner_active,
+            partner_canary,
         })
-        .collect()
+    }
 }
 
 fn standing(status: &str, deleted: bool) -> Result<Standing, StoreError> {
@@ -137,7 +173,8 @@ pub async fn release(connection: &mut AsyncPgConnection, reason: HeldReason, lim
     query.execute(connection).await.during("release held deliveries")
 }
 
-/// Makes at most `limit` deliveries of these subscriptions held for `reason` due now, and answers how many.
+/// Makes at most `limit` deliveries of these subscriptions held for `reason` due now, of each its share and the oldest first,
+/// and answers how many.
 ///
 /// # Errors
 /// [`StoreError::Query`].

@@ -133,8 +133,13 @@ async fn one_of_each_comes_out_to_probe() {
     world
         .sql(
             "UPDATE external_webhooks SET max_event_age_seconds = 60 WHERE owner_id IN ('b', 'c'); \
-             UPDATE webhook_deliveries SET created_at = now() - interval '1 hour' \
-             WHERE event_type = 'b.number_0' OR owner_id = 'c'",
+             UPDATE webhook_deliveries \
+             SET delivery_id = onering.sibling_id(onering.uuid_floor(now() - interval '1 hour')), created_at = now() - interval '1 hour' \
+             WHERE event_type = 'b.number_0' OR event_type = 'c.number_0'; \
+             UPDATE webhook_deliveries \
+             SET delivery_id = onering.sibling_id(onering.uuid_floor(now() - interval '59 minutes')), \
+                 created_at = now() - interval '59 minutes' \
+             WHERE event_type IN ('c.number_1', 'c.number_2')",
         )
         .await;
     let connection = &mut world.connection;
@@ -174,6 +179,7 @@ async fn held_subscriptions_are_named_once_with_what_decides() {
 
     let reasons = [HeldReason::SubscriptionPaused, HeldReason::OutsideCohort];
     let held = held_subscriptions(&mut world.connection, &reasons).await.unwrap();
+    let held: Vec<HeldSubscription> = held.into_iter().map(|found| found.held.unwrap()).collect();
     assert!(held.iter().all(|held| held.reason == HeldReason::OutsideCohort && held.webhook_id != unheld));
     let found: Vec<_> = held
         .into_iter()
@@ -191,6 +197,52 @@ async fn held_subscriptions_are_named_once_with_what_decides() {
     assert_eq!(released, 3);
     let none = release_subscriptions(&mut world.connection, HeldReason::OutsideCohort, &[], 10).await.unwrap();
     assert_eq!((none, world.ledger().await.held), (0, 9));
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_understood_hides_no_other() {
+    let mut world = World::new().await;
+    let good = world.subscription("good", "*").await;
+    let newer = world.subscription("newer", "*").await;
+    for owner in ["good", "newer"] {
+        world.publish(owner, "ring.forged").await;
+    }
+    world
+        .sql(
+            "UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'BREAKER_OPEN'; \
+             ALTER TABLE external_webhooks DROP CONSTRAINT external_webhooks_status_check; \
+             UPDATE external_webhooks SET status = 'archived' WHERE owner_id = 'newer'",
+        )
+        .await;
+    let found = held_subscriptions(&mut world.connection, &[HeldReason::BreakerOpen]).await.unwrap();
+    let understood: Vec<_> = found.iter().map(|found| (found.webhook_id, found.held.is_ok())).collect();
+    assert_eq!(understood, [(good, true), (newer, false)]);
+}
+
+#[tokio::test]
+async fn no_backlog_is_released_before_anothers() {
+    let mut world = World::new().await;
+    let large = backlog(&mut world, "large", 50).await;
+    let small = backlog(&mut world, "small", 5).await;
+    world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'BREAKER_OPEN'").await;
+    let mut released = Vec::new();
+    for _ in 0..3 {
+        let connection = &mut world.connection;
+        let all = release_subscriptions(connection, HeldReason::BreakerOpen, &[large, small], 8).await.unwrap();
+        let of_small = "SELECT count(*) FROM webhook_deliveries WHERE owner_id = 'small' AND held_reason IS NULL";
+        released.push((all, world.number(of_small).await));
+    }
+    // A share that is not used is nobody else's: the next round is soon.
+    assert_eq!(released, [(8, 4), (5, 5), (4, 5)]);
+    let late = backlog(&mut world, "late", 3).await;
+    world
+        .sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'BREAKER_OPEN' WHERE owner_id = 'late'")
+        .await;
+    let one = release_subscriptions(&mut world.connection, HeldReason::BreakerOpen, &[late, large], 1).await.unwrap();
+    assert_eq!(one, 1, "never more than the limit");
+    let oldest = "SELECT count(*) FROM webhook_deliveries AS d JOIN webhook_deliveries AS r USING (webhook_id) \
+                  WHERE d.held_reason IS NOT NULL AND r.held_reason IS NULL AND d.delivery_id < r.delivery_id";
+    assert_eq!(world.number(oldest).await, 0, "the oldest first");
 }
 
 #[tokio::test]
