@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use onering_ids::SubscriptionId;
 
-use self::lane::{Lane, QUEUED_PER_SLOT};
+use self::lane::{Lane, Left, QUEUED_PER_SLOT};
 pub(crate) use self::lane::{Pace, Waiting};
 use crate::lane_limit::Over;
 
@@ -79,6 +79,8 @@ pub(crate) struct Vacancies {
     pub(crate) crowded: Vec<Vacancy>,
     /// For each other one.
     pub(crate) otherwise: usize,
+    /// Bytes for all together that no single lane has to refuse: half of what is left.
+    pub(crate) bytes: usize,
 }
 
 /// The room of one lane.
@@ -120,18 +122,15 @@ impl<T> Lanes<T> {
         bytes: usize,
         now: Instant,
     ) -> Result<(), Overflow<T>> {
-        let (left, left_bytes) = (self.left(), self.room.bytes.saturating_sub(self.bytes));
+        let left = self.left();
         let lane = self.lanes.entry(subscription).or_insert_with(|| Lane::new(pace, now));
         lane.pace = pace;
-        let limit = lane.queue_limit().min(left).max(1);
-        // An idle lane takes one item in any case, whatever its size.
-        let fits = lane.queued() < limit && (lane.is_idle() || lane.bytes + bytes <= left_bytes);
-        if !fits {
+        if !lane.takes(bytes, left) {
             lane.turned_away += 1;
             lane.is_wanted = true;
             return Err(Overflow { item, pause: lane.waiting(now).pause });
         }
-        if lane.queued() <= limit / 2 {
+        if lane.is_half_empty(left) {
             lane.turned_away = 0;
         }
         self.busy += usize::from(lane.is_idle());
@@ -145,9 +144,22 @@ impl<T> Lanes<T> {
         Ok(())
     }
 
-    /// What one lane may queue of what is left; every lane a little, however full the worker is.
-    fn left(&self) -> usize {
-        self.room.items.saturating_sub(self.queued).max(QUEUED_PER_SLOT)
+    /// What one lane may queue of what is left; every lane a few items, however full the worker is.
+    fn left(&self) -> Left {
+        Left {
+            items: self.room.items.saturating_sub(self.queued).max(QUEUED_PER_SLOT),
+            bytes: self.room.bytes.saturating_sub(self.bytes),
+        }
+    }
+
+    /// Notes for the sweep when a lane for which there is more has got room.
+    fn note_room(&mut self, subscription: SubscriptionId) {
+        let left = self.left();
+        let Some(lane) = self.lanes.get_mut(&subscription) else { return };
+        if lane.is_wanted && lane.is_half_empty(left) {
+            lane.is_wanted = false;
+            self.has_room_for_more = true;
+        }
     }
 
     /// Free slots for lanes that have something under way. The others find some kept for them.
@@ -161,7 +173,7 @@ impl<T> Lanes<T> {
         if self.in_flight >= self.room.items {
             return None;
         }
-        let (left, slots_left) = (self.left(), self.slots_left());
+        let slots_left = self.slots_left();
         for _ in 0..self.turns.len() {
             let subscription = self.turns.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&subscription) else { continue };
@@ -174,10 +186,7 @@ impl<T> Lanes<T> {
                 lane.started(now);
                 self.queued -= 1;
                 self.in_flight += 1;
-                if lane.is_wanted && lane.queued() <= lane.queue_limit().min(left) / 2 {
-                    lane.is_wanted = false;
-                    self.has_room_for_more = true;
-                }
+                self.note_room(subscription);
                 return Some(item);
             }
         }
@@ -192,6 +201,7 @@ impl<T> Lanes<T> {
             self.bytes -= freed.bytes;
             lane.finished(freed, now);
             self.busy -= usize::from(lane.is_idle());
+            self.note_room(freed.subscription);
         }
     }
 
@@ -200,9 +210,13 @@ impl<T> Lanes<T> {
         self.lanes.retain(|_, lane| !lane.is_forgettable(now));
     }
 
-    /// How long until a lane that only waits for its rate limit may send; `None` when none does.
+    /// How long until a lane that only waits for its rate limit may send; `None` when none does. As long as everything is
+    /// under way that may be, all wait for the end of an attempt.
     #[must_use]
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Duration> {
+        if self.in_flight >= self.room.items {
+            return None;
+        }
         let lanes = self.turns.iter().filter_map(|subscription| self.lanes.get(subscription));
         let starts = lanes.filter_map(|lane| lane.paced_start(self.slots_left()));
         starts.map(|start| start.saturating_duration_since(now)).min()
@@ -212,13 +226,14 @@ impl<T> Lanes<T> {
     #[must_use]
     pub(crate) fn vacancies(&self, now: Instant) -> Vacancies {
         let left = self.left();
-        let otherwise = left.min(FIRST_ROOM);
+        let otherwise = left.items.min(FIRST_ROOM);
         let vacancies = self.lanes.iter().map(|(subscription, lane)| Vacancy {
             subscription: *subscription,
-            room: lane.queue_limit().min(left).saturating_sub(lane.queued()),
+            room: lane.room(left),
             waiting: lane.waiting(now),
         });
-        Vacancies { crowded: vacancies.filter(|vacancy| vacancy.room < otherwise).collect(), otherwise }
+        let crowded = vacancies.filter(|vacancy| vacancy.room < otherwise).collect();
+        Vacancies { crowded, otherwise, bytes: left.bytes / 2 }
     }
 
     /// Notes that so many deliveries of a subscription were left where they are, or put off, for want of room.

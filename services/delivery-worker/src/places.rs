@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// With less than this left (or all there is) nothing further is swept: batches of single bodies would be dear.
-const LEAST_BYTES: usize = 1024 * 1024;
+pub(crate) const LEAST_BYTES: usize = 1024 * 1024;
 
 /// What one source may have in hand.
 #[derive(Debug)]

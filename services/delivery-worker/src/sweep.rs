@@ -17,7 +17,7 @@ use crate::arrival::arrive;
 use crate::context::Context;
 use crate::events::{DispatcherHandle, Event};
 use crate::lanes::{Vacancies, Waiting};
-use crate::places::Places;
+use crate::places::{LEAST_BYTES, Places};
 use crate::planted::Bug;
 use crate::release::Release;
 use crate::work_item::{Item, Source};
@@ -28,14 +28,16 @@ const EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 500;
 /// A round that brought so many, and left some behind, is followed by another at once.
 const MANY: usize = BATCH / 4;
+/// After so long what is held has its turn, and probes, however much there is to put off.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// What came of one round.
 #[derive(Debug, Default)]
 struct Round {
     /// Something was due, or it was not looked.
     found: bool,
-    /// More may be due than there were places for.
-    out_of_room: bool,
+    /// More may be due than there were places or time for.
+    goes_on: bool,
 }
 
 /// Sweeps until stopped.
@@ -47,11 +49,13 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     let mut last = Round::default();
     loop {
         tokio::select! {
-            () = context.sweep_room.some(context.max_in_flight.min(BATCH)), if last.out_of_room => {}
+            // What is held has its turn however much is due.
+            biased;
+            () = context.stop.cancelled() => return,
             _ = tick.tick() => release.look_again(),
             () = context.wake_release.notified() => release.look_again(),
             () = context.wake_sweep.notified() => {}
-            () = context.stop.cancelled() => return,
+            () = context.sweep_room.some(context.max_in_flight.min(BATCH)), if last.goes_on => {}
         }
         if !context.flags.current().delivery || context.planted.is(Bug::SweepOff) {
             // Nothing is asked of Postgres, so nothing says that it was away.
@@ -76,7 +80,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     }
 }
 
-/// Releases, then leases batch after batch until nothing is due that there is room for.
+/// Releases, then leases batch after batch until nothing is due that there is room for, or time is up.
 ///
 /// # Errors
 /// [`StoreError`] when Postgres fails; what was leased until then is under way.
@@ -86,15 +90,16 @@ async fn sweep(
     release: &mut Release,
 ) -> Result<Round, StoreError> {
     let mut found = release.round(context).await? > 0;
+    let began = context.clock.monotonic();
     loop {
         context.recovery.seen(context.clock.monotonic());
         if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
-            return Ok(Round { found: true, out_of_room: false });
+            return Ok(Round { found: true, goes_on: false });
         }
         // However long it takes to get to Postgres: later than this, others may hold results that nobody asked about.
         let latest = context.database_clock.now().plus(Lease::MARGIN);
         let Some(mut places) = context.sweep_room.try_take(BATCH) else {
-            return Ok(Round { found: true, out_of_room: true });
+            return Ok(Round { found: true, goes_on: true });
         };
         // Only a dispatcher that has ended does not answer.
         let Some(vacancies) = dispatcher.vacancies().await else { return Ok(Round::default()) };
@@ -108,14 +113,15 @@ async fn sweep(
         let bytes = haul.deliveries.iter().map(|row| row.body.len()).sum::<usize>();
         // Another round may bring more if this one was cut short, and soon, or there is much that was not seen.
         let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
-        let was_cut_short = taken == places.items() || bytes > places.bytes() / 2;
+        let was_cut_short = taken == places.items() || bytes as u64 > wanted.bytes / 2;
         let goes_on = put_off || was_cut_short || (taken >= MANY && !haul.left_behind.is_empty());
         found |= taken > 0 || !haul.left_behind.is_empty();
         arrive(context, dispatcher, items(context, haul.deliveries, &mut places)).await;
         // After what arrived, with which their lanes come to be.
         leave_behind(context, dispatcher, haul.left_behind);
-        if !goes_on {
-            return Ok(Round { found, out_of_room: false });
+        let is_time_up = context.clock.monotonic().saturating_duration_since(began) >= LONGEST;
+        if !goes_on || is_time_up {
+            return Ok(Round { found, goes_on });
         }
     }
 }
@@ -130,7 +136,7 @@ fn wanted(places: &Places, vacancies: &Vacancies, latest: DatabaseTime) -> lease
     let crowded = vacancies.crowded.iter();
     leases::Wanted {
         deliveries: u32::try_from(places.items()).unwrap_or(u32::MAX),
-        bytes: places.bytes() as u64,
+        bytes: places.bytes().min(vacancies.bytes.max(LEAST_BYTES)) as u64,
         crowded: crowded.map(|lane| (lane.subscription, vacancy(lane.room, &lane.waiting))).collect(),
         otherwise: vacancy(vacancies.otherwise, &Waiting::UNKNOWN),
         latest: Some(latest),

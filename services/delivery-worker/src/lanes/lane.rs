@@ -51,12 +51,21 @@ impl Waiting {
         Self { pause: SHORTEST_PAUSE, step: Duration::from_millis(1), longest: LONGEST_PAUSE };
 }
 
+/// What all lanes together have left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub(super) items: usize,
+    pub(super) bytes: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Lane<T> {
     /// Each with the bytes it holds.
     queue: VecDeque<(T, usize)>,
     /// Of what is queued and of what is under way.
     pub(super) bytes: usize,
+    /// Of one item, about: so much had each when the last one came.
+    each: usize,
     pub(super) in_flight: u32,
     pub(super) limit: LaneLimit,
     pub(super) pace: Pace,
@@ -78,6 +87,7 @@ impl<T> Lane<T> {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
+            each: 0,
             in_flight: 0,
             limit: LaneLimit::new(),
             pace,
@@ -95,8 +105,34 @@ impl<T> Lane<T> {
         self.queue.len()
     }
 
+    /// Whether an item of so many bytes may be queued. An idle lane takes one in any case, whatever its size.
+    pub(super) fn takes(&self, bytes: usize, left: Left) -> bool {
+        self.queued() < self.item_limit(left) && (self.is_idle() || self.bytes + bytes <= left.bytes)
+    }
+
+    /// How many more it may be brought. What its items weigh is known by those it had last.
+    pub(super) fn room(&self, left: Left) -> usize {
+        let items = self.item_limit(left).saturating_sub(self.queued());
+        let bytes = self.byte_limit(left).saturating_sub(self.bytes) / self.each.max(1);
+        items.min(bytes.max(usize::from(self.is_idle())))
+    }
+
+    /// Whether it has got room again that is worth bringing something for.
+    pub(super) fn is_half_empty(&self, left: Left) -> bool {
+        self.queued() <= self.item_limit(left) / 2 && self.bytes <= self.byte_limit(left) / 2
+    }
+
+    fn item_limit(&self, left: Left) -> usize {
+        self.queue_limit().min(left.items).max(1)
+    }
+
+    /// Until it has as much as is left for the others.
+    const fn byte_limit(&self, left: Left) -> usize {
+        self.bytes.saturating_add(left.bytes) / 2
+    }
+
     /// How many it may queue, of its own.
-    pub(super) fn queue_limit(&self) -> usize {
+    fn queue_limit(&self) -> usize {
         let limit = self.limit.of(self.pace.max_in_flight) as usize * QUEUED_PER_SLOT;
         match self.pace.per_second {
             Some(rate) => limit.min(rate.get() as usize * QUEUED_SECONDS),
@@ -111,6 +147,7 @@ impl<T> Lane<T> {
         }
         self.queue.push_back((item, bytes));
         self.bytes += bytes;
+        self.each = self.bytes / (self.queued() + self.in_flight as usize);
     }
 
     pub(super) fn pop(&mut self) -> Option<(T, usize)> {

@@ -150,6 +150,79 @@ fn bytes_are_shared_as_places_are() {
     assert_eq!((lanes.bytes, fill(&mut lanes, 4, 1)), (81, 9));
 }
 
+/// What is read only to be put off is read for nothing.
+#[test]
+fn a_backlog_of_large_bodies_is_brought_once() {
+    const SIZE: usize = 150 * 1024;
+    let mut lanes = Lanes::new(Room { bytes: 16 * 1024 * 1024, ..ROOM });
+    let (mut waiting, mut rounds, mut refused, mut done) = (500_usize, 0, 0, 0);
+    let mut is_asked = true;
+    while done < 500 {
+        if is_asked && waiting > 0 {
+            rounds += 1;
+            let Vacancies { crowded, otherwise, bytes } = lanes.vacancies(now());
+            let room = crowded.first().map_or(otherwise, |vacancy| vacancy.room);
+            for _ in 0..room.min(bytes / SIZE).min(waiting) {
+                match lanes.offer(subscription(1), pace(64, None), (), SIZE, now()) {
+                    Ok(()) => waiting -= 1,
+                    Err(_) => refused += 1,
+                }
+            }
+            lanes.left_behind(subscription(1), 0);
+        }
+        while lanes.take(now()).is_some() {}
+        assert!(lanes.busy() > 0, "nobody asks for the {waiting} that wait");
+        lanes.finished(freed(1, SIZE), now());
+        done += 1;
+        is_asked = lanes.has_room_for_more();
+    }
+    assert_eq!(refused, 0);
+    assert!(rounds <= 30, "{rounds} rounds, and half of what fits is a round");
+}
+
+#[test]
+fn a_lane_that_is_full_of_bytes_is_full() {
+    let mut lanes = Lanes::new(Room { bytes: 100, ..ROOM });
+    while lanes.offer(subscription(1), pace(64, None), 1, 10, now()).is_ok() {}
+    lanes.left_behind(subscription(1), 10_000);
+    let full = lanes.vacancies(now());
+    assert_eq!((full.crowded[0].room, full.bytes), (0, 25));
+    assert_eq!(full.crowded[0].waiting.pause, Duration::from_micros(7_250_625));
+    while lanes.take(now()).is_some() {}
+    // What did not fit is not forgotten for a single one that does.
+    lanes.finished(freed(1, 10), now());
+    lanes.offer(subscription(1), pace(64, None), 1, 10, now()).unwrap();
+    assert!(lanes.vacancies(now()).crowded[0].waiting.pause > Duration::from_secs(2));
+    let woken = [(); 3].map(|()| {
+        lanes.finished(freed(1, 10), now());
+        lanes.has_room_for_more()
+    });
+    assert_eq!(woken, [false, false, true], "half empty");
+    lanes.offer(subscription(1), pace(64, None), 1, 10, now()).unwrap();
+    assert_eq!(lanes.lanes[&subscription(1)].turned_away, 0);
+    let other = lanes.offer(subscription(2), pace(64, None), 1, 1_000, now());
+    other.expect("an idle lane takes one of any size");
+    assert_eq!(lanes.vacancies(now()).bytes, 0);
+}
+
+/// The end of an attempt wakes the dispatcher by itself.
+#[test]
+fn with_everything_under_way_no_lane_waits_for_its_rate() {
+    let mut lanes = Lanes::new(Room { items: 1, ..ROOM });
+    let start = now();
+    for item in 0..2 {
+        lanes.offer(subscription(1), pace(64, Some(10)), item, 0, start).unwrap();
+    }
+    assert_eq!(lanes.take(start), Some(0));
+    lanes.finished(freed(1, 0), start);
+    lanes.offer(subscription(2), pace(64, None), 9, 0, start).unwrap();
+    assert_eq!(lanes.take(start), Some(9));
+    let later = start + Duration::from_millis(150);
+    assert_eq!((lanes.next_wake(later), lanes.take(later)), (None, None));
+    lanes.finished(freed(2, 0), later);
+    assert_eq!((lanes.next_wake(later), lanes.take(later)), (Some(Duration::ZERO), Some(1)));
+}
+
 /// A backlog that came back every few seconds would keep Postgres busy for nothing.
 #[test]
 fn a_backlog_comes_back_at_the_pace_of_its_lane() {

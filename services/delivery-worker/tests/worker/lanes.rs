@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use onering_queue::Announcement;
-use onering_testkit::{Receiver, Reply, eventually, http_client};
+use onering_testkit::{Receiver, Reply, ServiceProcess, eventually, http_client};
 use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE};
@@ -47,6 +47,59 @@ async fn a_backlog_goes_out_as_fast_as_there_is_room() {
     bench.wait_for("status = 'DELIVERED'", 200).await;
 }
 
+/// A metric of a worker, all its rows together; none before it is there.
+async fn metric(worker: &ServiceProcess, name: &str) -> Option<f64> {
+    let text = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let rows = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    rows.filter_map(|row| row.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, value| sum + value)
+}
+
+/// A lane is full of few bodies when they are large; more of them are not read only to be put off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_large_bodies_is_read_about_once() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    receiver.otherwise(Reply::status(200).delay(Duration::from_millis(20)));
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let publish = "SELECT onering.publish_event('default', 'ring.forged', jsonb_build_object('data', repeat('x', 150000))) \
+                   FROM generate_series(1, 100)";
+    bench.sql(publish).await;
+    let worker = bench.worker().env("ONERING_WORKER_BODY_BYTES", "4194304").start().await;
+    bench.wait_for("status = 'DELIVERED'", 100).await;
+    assert_eq!(receiver.count(), 100);
+    let (swept, overflowed) = (
+        metric(&worker, "onering_deliveries_swept_total").await,
+        metric(&worker, "onering_deliveries_overflowed_total").await,
+    );
+    assert!(swept < Some(120.0), "{swept:?} were read, and {overflowed:?} of them put off");
+}
+
+/// While a flood is put off, what is held has its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_for_a_full_lane_keeps_nothing_held() {
+    let bench = Bench::new().await;
+    let (slow, resumed) = (Receiver::start().await, Receiver::start().await);
+    slow.otherwise(Reply::hang());
+    bench.subscribe(&slow.url("/hook"), json!({ "max_in_flight": 1, "timeout_seconds": 30 })).await;
+    bench.publish_leased(40_000, "-1 second").await;
+    let resumed = bench.subscribe(&resumed.url("/hook"), json!({ "events": ["nothing.else"] })).await.uuid();
+    // Each round of the sweep takes half a second.
+    bench
+        .sql(
+            "CREATE FUNCTION slowed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.25); RETURN NULL; END'; \
+             CREATE TRIGGER slowed BEFORE UPDATE ON webhook_deliveries FOR EACH STATEMENT EXECUTE FUNCTION slowed()",
+        )
+        .await;
+    let _worker = bench.worker().start().await;
+    let still_due = "webhook_id IN (SELECT webhook_id FROM external_webhooks WHERE url LIKE '%/hook' AND max_in_flight = 1) \
+                     AND queued_until <= now()";
+    eventually(PATIENCE, "the flood is being put off", async || bench.count(still_due).await < 38_000).await;
+    bench.hold(resumed, "BREAKER_OPEN").await;
+    bench.wait_for(&format!("held_reason IS NULL AND webhook_id = '{resumed}'"), 1).await;
+    let left = bench.count(still_due).await;
+    assert!(left > 8_000, "only {left} of the flood had not been put off yet");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_covers_the_request_that_is_under_way() {
     let bench = Bench::new().await;
@@ -69,10 +122,11 @@ async fn a_result_whose_lease_was_lost_is_not_written() {
     bench.publish(1).await;
     receiver.wait_for(1).await;
     bench.sql("UPDATE webhook_deliveries SET queued_until = now() + interval '1 hour'").await;
-    let metrics = async || http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
     eventually(PATIENCE, "the result counts as late", async || {
-        metrics().await.contains("onering_settlement_late_total{")
-            && !metrics().await.contains("onering_settlement_late_total 0")
+        match metric(&worker, "onering_settlement_late_total").await {
+            Some(late) if late >= 1.0 => Ok(()),
+            late => Err(format!("{late:?}")),
+        }
     })
     .await;
     assert_eq!(bench.count("status = 'PENDING' AND attempt_count = 0").await, 1);
@@ -93,11 +147,9 @@ async fn what_waits_is_measured() {
         ("onering_delivery_attempts_in_flight", 2.0),
         ("onering_stream_entries", 12.0),
     ] {
-        eventually(PATIENCE, gauge, async || {
-            let metrics = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
-            let line = metrics.lines().find(|line| line.split(['{', ' ']).next() == Some(gauge));
-            let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-            if value == Some(expected) { Ok(()) } else { Err(format!("{line:?}")) }
+        eventually(PATIENCE, gauge, async || match metric(&worker, gauge).await {
+            Some(value) if value == expected => Ok(()),
+            value => Err(format!("{value:?}")),
         })
         .await;
     }
