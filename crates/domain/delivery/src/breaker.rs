@@ -193,14 +193,20 @@ impl Breaker {
         }
     }
 
-    /// What `delivery` can do, going by a breaker that others may have changed since.
+    /// What `delivery` can do, going by a breaker that others may have changed since: what waits although it has closed
+    /// is let out by whoever hears of that.
     #[must_use]
     pub fn outlook(&self, delivery: DeliveryId, now: DatabaseTime) -> Outlook {
         match self {
             Self::Closed { .. } => Outlook::Clear,
             Self::Open { until, .. } if now < *until => Outlook::Wait,
-            Self::HalfOpen { probe, until, .. } if *probe == delivery && now < *until => Outlook::Clear,
-            // Half open may have become closed meanwhile.
+            Self::HalfOpen { probe, until, .. } if now < *until => {
+                if *probe == delivery {
+                    Outlook::Clear
+                } else {
+                    Outlook::Wait
+                }
+            }
             Self::Open { .. } | Self::HalfOpen { .. } => Outlook::Ask,
         }
     }

@@ -101,8 +101,9 @@ fn the_outlook_sends_to_ask_whoever_may_get_another_answer() {
     assert_eq!(breaker.outlook(delivery(1), later(60)), Outlook::Ask);
     ask(&mut breaker, 1, later(60));
     assert_eq!(breaker.outlook(delivery(1), later(61)), Outlook::Clear);
-    assert_eq!(breaker.outlook(delivery(2), later(61)), Outlook::Ask);
+    assert_eq!(breaker.outlook(delivery(2), later(61)), Outlook::Wait, "there is a probe under way");
     assert_eq!(breaker.outlook(delivery(1), later(85)), Outlook::Ask, "its token may have gone to another");
+    assert_eq!(breaker.outlook(delivery(2), later(85)), Outlook::Ask, "or may come to this one");
 }
 
 #[test]
