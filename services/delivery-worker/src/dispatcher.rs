@@ -161,13 +161,26 @@ impl Dispatcher {
 
     /// Puts an item in its lane, or settles it when it must not go out.
     fn admit(&mut self, ready: Ready) {
-        let Some((ready, _)) = self.permit(ready) else { return };
+        let Some(ready) = self.let_in(ready) else { return };
         let (subscription, pace) = (ready.item.work.webhook_id, ready.target.pace());
         let now = self.context.clock.monotonic();
         let bytes = ready.item.body.len();
         if let Err(Overflow { item: ready, pause }) = self.lanes.offer(subscription, pace, ready, bytes, now) {
             self.turn_away(ready, pause);
         }
+    }
+
+    /// An entry that was taken over is judged after its renewal: until then nothing may be written of it. With delivery
+    /// switched off nothing is renewed.
+    fn let_in(&self, ready: Ready) -> Option<Ready> {
+        if ready.item.is_own() {
+            return self.permit(ready).map(|(ready, _)| ready);
+        }
+        if self.context.flags.current().delivery {
+            return Some(ready);
+        }
+        self.context.settling.submit(Finished::left_to_its_lease(ready.item));
+        None
     }
 
     /// Lets go of an item whose lane is full. It comes back when its lane may have got to it; if its lease ends before that,
@@ -177,7 +190,7 @@ impl Dispatcher {
         // Spread by chance as well, so that workers do not all come back at once.
         let until = self.context.database_clock.now().plus(pause.mul_f64(1.0 + self.context.clock.jitter()));
         let lease_ends = ready.item.work.lease.until;
-        if lease_ends <= until {
+        if lease_ends <= until || !ready.item.is_own() {
             self.context.tally.defer(lease_ends);
             self.context.settling.submit(Finished::left_to_its_lease(ready.item));
         } else {
@@ -270,7 +283,7 @@ impl Dispatcher {
         }
         for Ready { item, .. } in self.lanes.drain() {
             let settlement = Settlement::hold(&item.work, HeldReason::DeliveryOff);
-            self.context.settling.submit(Finished::new(item, settlement));
+            self.context.settling.submit(Finished::unsent(item, settlement));
         }
     }
 

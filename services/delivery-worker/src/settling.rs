@@ -38,11 +38,18 @@ impl Finished {
         Self { item, settlement: Some(settlement) }
     }
 
+    /// Nothing was sent, and this is to be written. Of an entry that was taken over and not renewed nothing is: whoever had
+    /// it may have sent it, and the result may only wait for Postgres. So it is left to its lease, and then to the sweep.
+    #[must_use]
+    pub(crate) fn unsent(item: Item, settlement: Settlement) -> Self {
+        if item.is_own() { Self::new(item, settlement) } else { Self::left_to_its_lease(item) }
+    }
+
     /// Nothing was sent, and somebody may send it from `due` on.
     #[must_use]
     pub(crate) fn put_off(item: Item, due: DatabaseTime) -> Self {
         let settlement = Settlement::defer(&item.work, due);
-        Self::new(item, settlement)
+        Self::unsent(item, settlement)
     }
 
     /// Nothing was sent, and somebody may send it once its lease is over.

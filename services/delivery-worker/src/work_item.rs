@@ -72,6 +72,12 @@ impl Item {
         }
     }
 
+    /// Whether its lease is this worker's own.
+    #[must_use]
+    pub(crate) const fn is_own(&self) -> bool {
+        !matches!(self.source, Source::TakenOver(_))
+    }
+
     fn is_planted(&self, bug: Bug) -> bool {
         self.place.context.planted.is(bug)
     }
@@ -98,8 +104,7 @@ impl Ready {
     /// Whether its lease covers the request.
     #[must_use]
     pub(crate) fn is_covered(&self, now: DatabaseTime) -> bool {
-        let is_own = !matches!(self.item.source, Source::TakenOver(_));
-        let is_covered = is_own && self.item.work.lease.covers(self.target.timeout(), now);
+        let is_covered = self.item.is_own() && self.item.work.lease.covers(self.target.timeout(), now);
         is_covered || self.item.is_planted(Bug::FenceOff)
     }
 

@@ -67,6 +67,32 @@ async fn what_is_taken_over_from_a_dead_worker_is_renewed_before_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_over_is_renewed_before_it_is_held() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    let entries = bench.publish_leased(1, "1 hour").await;
+    bench.stream().push(&entries).await.unwrap();
+    let mut dead = bench.queue().consumer("dead");
+    assert_eq!(dead.read(10, Duration::from_secs(5)).await.unwrap().entries.len(), 1);
+    bench
+        .sql(
+            "UPDATE external_webhooks SET status = 'paused'; \
+             CREATE TABLE public.steps (step bigint GENERATED ALWAYS AS IDENTITY, what text); \
+             CREATE FUNCTION note_step() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN INSERT INTO public.steps (what) VALUES (coalesce(NEW.held_reason, ''renewed'')); RETURN NULL; END'; \
+             CREATE TRIGGER note_step AFTER UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION note_step()",
+        )
+        .await;
+    let _worker = bench.worker().env("ONERING_WEBHOOKS_LEASE_SECONDS", "2").start().await;
+    bench.wait_for("held_reason = 'SUBSCRIPTION_PAUSED'", 1).await;
+    let steps = "SELECT string_agg(what, ' ' ORDER BY step) FROM public.steps";
+    let steps: String = bench.database.connect().await.query_one(steps, &[]).await.unwrap().get(0);
+    assert_eq!(steps, "renewed SUBSCRIPTION_PAUSED");
+    assert_eq!(receiver.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_whose_event_is_gone_does_not_stay_for_ever() {
     let bench = Bench::new().await;
     let receiver = Receiver::start().await;
