@@ -49,8 +49,8 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     headers.push((Cow::Borrowed(header::ATTEMPT), work.lease.attempt().to_string()));
     headers.push((Cow::Borrowed(header::EVENT_ID), event_id));
 
-    let request = Request { url: target.url.clone(), headers, body: item.body.clone(), timeout: target.timeout() };
-    let sent = context.client.send(request).await;
+    let (url, body, timeout) = (target.url.clone(), item.body.clone(), target.timeout());
+    let sent = context.client.send(Request { url, headers, body, timeout, at: now }).await;
     if overlap {
         let shown = Shown {
             signed_with_both: signers.both_sign(target.schemes),

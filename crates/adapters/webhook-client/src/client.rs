@@ -124,7 +124,7 @@ impl WebhookClient {
             Ok(headers) => headers,
             Err(detail) => return (Answer::failed(Failure::InvalidRequest, detail), None),
         };
-        let start = self.clock.monotonic();
+        let (start, at) = (self.clock.monotonic(), request.at);
         let exchange = self.http.post(request.url).headers(headers).body(request.body).send();
         match tokio::time::timeout(request.timeout, exchange).await {
             Err(_) => {
@@ -136,7 +136,7 @@ impl WebhookClient {
                 let spent = self.clock.monotonic().saturating_duration_since(start);
                 let left = request.timeout.saturating_sub(spent);
                 let verified_with = response::verified_with(response.headers());
-                (response::read_answer(response, left, self.clock.now()).await, verified_with)
+                (response::read_answer(response, left, at.plus(spent).to_utc()).await, verified_with)
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use onering_delivery::DatabaseTime;
 use url::Url;
 
 /// One attempt's request: always a POST.
@@ -21,6 +22,8 @@ pub struct Request {
     pub body: Bytes,
     /// How long the attempt may take in all, from name resolution to the answer's head.
     pub timeout: Duration,
+    /// When it begins, by the clock that everything about the delivery is judged by: so are dates in the answer.
+    pub at: DatabaseTime,
 }
 
 impl Request {
@@ -63,6 +66,7 @@ mod tests {
             headers: headers.iter().map(|(name, value)| (Cow::Borrowed(*name), (*value).to_owned())).collect(),
             body: Bytes::from_static(b"payload"),
             timeout: Duration::from_secs(1),
+            at: DatabaseTime::from_millis(0),
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use onering_clock::Clock;
-use onering_delivery::{Answer, Failure};
+use onering_delivery::{Answer, DatabaseTime, Failure};
 use onering_testkit::{Receiver, Reply, eventually, free_port};
 use onering_webhook_client::{AddressGuard, ClientSettings, GuardError, LookUp, LookingUp, Request, WebhookClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +34,7 @@ fn request(url: &str, timeout: Duration) -> Request {
         headers: vec![(Cow::Borrowed("X-Webhook-Event"), "ring.forged".to_owned())],
         body: Bytes::from_static(b"{\"event_id\":\"evt_1\"}"),
         timeout,
+        at: DatabaseTime::from_utc(Clock::system().now()),
     }
 }
 
