@@ -23,7 +23,7 @@ use onering_delivery::{
 };
 use onering_ids::{DeliveryId, SubscriptionId};
 use onering_queue::{BreakerAnswer, BreakerOutcome, QueueError, SharedBreakers};
-use onering_service_kit::{FailureLog, error_chain};
+use onering_service_kit::{Tasks, error_chain};
 use onering_store::StoreError;
 use onering_store::circuit_events::{self, CircuitEvent};
 use onering_telemetry::field;
@@ -35,6 +35,8 @@ use crate::context::Context;
 
 /// How often it is looked whether another worker changed something.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether there is something to write down.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
 /// Results told in one call, at most.
 const BATCH: usize = 1_000;
 /// Events kept while Postgres is away; beyond it the oldest are forgotten.
@@ -247,8 +249,7 @@ impl Breakers {
         self.measure(context);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.extend(changes);
-        let over = events.len().saturating_sub(EVENTS_KEPT);
-        events.drain(..over);
+        forget_oldest(&mut events);
     }
 
     fn measure(&self, context: &Context) {
@@ -268,13 +269,20 @@ impl Breakers {
     /// # Errors
     /// [`StoreError`] when Postgres fails.
     pub(crate) async fn write_down(&self, context: &Context) -> Result<(), StoreError> {
-        let waiting = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut waiting = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
         if waiting.is_empty() {
             return Ok(());
         }
-        circuit_events::record(&mut *context.pool.get().await?, &context.instance, &waiting).await?;
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).retain(|event| !waiting.contains(event));
-        Ok(())
+        let record =
+            async { circuit_events::record(&mut *context.pool.get().await?, &context.instance, &waiting).await };
+        let written = record.await;
+        if written.is_err() {
+            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.append(&mut events);
+            forget_oldest(&mut waiting);
+            *events = waiting;
+        }
+        written
     }
 
     fn view(&self) -> RwLockReadGuard<'_, View> {
@@ -309,18 +317,28 @@ pub(crate) async fn report(context: Arc<Context>, mut results: UnboundedReceiver
     }
 }
 
-/// Keeps the copy fresh and writes down what happened, until stopped.
-pub(crate) async fn keep(context: &Context, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(POLL_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = FailureLog::new("circuit events cannot be written down");
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        context.breakers.refresh(context).await;
-        match context.breakers.write_down(context).await {
-            Ok(()) => failing.worked(),
-            Err(error) => failing.failed(&error),
+/// Begins to keep the copy fresh and to write down what happened. Two tasks: neither store's absence delays what the other
+/// is for.
+pub(crate) fn start(context: &Arc<Context>, tasks: &Tasks) {
+    let keeper = Arc::clone(context);
+    tasks.periodic("breakers", POLL_EVERY, move || {
+        let context = Arc::clone(&keeper);
+        async move {
+            // One that fails says so itself, where it turns to the copy alone.
+            context.breakers.refresh(&context).await;
+            Ok::<(), QueueError>(())
         }
-    }
+    });
+    let writer = Arc::clone(context);
+    tasks.periodic("circuit events", WRITE_EVERY, move || {
+        let context = Arc::clone(&writer);
+        async move { context.breakers.write_down(&context).await }
+    });
+}
+
+fn forget_oldest(events: &mut Vec<CircuitEvent>) {
+    let over = events.len().saturating_sub(EVENTS_KEPT);
+    events.drain(..over);
 }
 
 fn event(

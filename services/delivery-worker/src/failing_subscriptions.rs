@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onering_delivery::{FailurePolicy, FailureStep};
-use onering_service_kit::Tasks;
+use onering_service_kit::{Tasks, error_chain};
 use onering_store::StoreError;
 use onering_store::failing_subscriptions::{self as store, FailingSubscription};
 use onering_telemetry::field;
@@ -31,8 +31,15 @@ async fn look(context: &Context, policy: &FailurePolicy) -> Result<(), StoreErro
             return Ok(());
         }
         let Some(step) = policy.due(subscription.failing_for, subscription.warnings) else { continue };
-        if store::take(&mut connection, &subscription, step).await? {
-            follow(context, &subscription, step).await;
+        match store::take(&mut connection, &subscription, step).await {
+            Ok(true) => follow(context, &subscription, step).await,
+            Ok(false) => {}
+            // It is no reason to leave those behind it alone.
+            Err(error) => tracing::error!(
+                { field::SUBSCRIPTION_ID } = %subscription.webhook_id,
+                { field::ERROR } = error_chain(&error),
+                "a subscription that has been failing for days could not be warned of or disabled"
+            ),
         }
     }
     Ok(())

@@ -8,15 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use onering_ids::{SecretId, SubscriptionId};
-use onering_service_kit::FailureLog;
 use onering_signing::KeyAge;
 use onering_store::subscriptions::{RotationCount, count_rotations};
 use onering_store::{Pool, StoreError};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-/// Pause between two writes, so that a flood of answers is a write a second.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is written: a flood of answers is a write a second.
+pub(crate) const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 type Rotation = (SubscriptionId, SecretId);
 
@@ -24,7 +21,6 @@ type Rotation = (SubscriptionId, SecretId);
 #[derive(Debug, Default)]
 pub(crate) struct RotationMeter {
     counts: Mutex<HashMap<Rotation, RotationCount>>,
-    counted: Notify,
 }
 
 /// What one attempt showed.
@@ -57,7 +53,6 @@ impl RotationMeter {
             verified_with_previous: named(KeyAge::Previous),
             confirmed: !shown.signed_with_both && shown.accepted,
         });
-        self.counted.notify_one();
     }
 
     fn add(&self, more: RotationCount) {
@@ -88,21 +83,6 @@ impl RotationMeter {
             counts.into_iter().for_each(|count| self.add(count));
         }
         written
-    }
-
-    /// Writes whenever something was counted, until stopped.
-    pub(crate) async fn run(&self, pool: &Pool, stop: &CancellationToken) {
-        let mut failing = FailureLog::new("writing what rotations showed");
-        while stop.run_until_cancelled(self.counted.notified()).await.is_some() {
-            match self.write(pool).await {
-                Ok(()) => failing.worked(),
-                Err(error) => {
-                    failing.failed(&error);
-                    self.counted.notify_one();
-                }
-            }
-            stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::places::Room;
 use crate::planted::Planted;
 use crate::recovery::Recovery;
 use crate::replay;
-use crate::rotation_meter::RotationMeter;
+use crate::rotation_meter::{RotationMeter, WRITE_EVERY};
 use crate::settling::Settling;
 use crate::subscription_cache::SubscriptionCache;
 use crate::tally::Tally;
@@ -146,17 +146,13 @@ fn help(service: &ServiceContext, context: &Arc<Context>) {
         async move { context.database_clock.refresh(&context.pool).await }
     });
     let metered = Arc::clone(context);
-    tasks.spawn("rotation meter", move |stop| {
+    tasks.periodic("rotation meter", WRITE_EVERY, move || {
         let context = Arc::clone(&metered);
-        async move { context.rotations.run(&context.pool, &stop).await }
+        async move { context.rotations.write(&context.pool).await }
     });
     let replaying = Arc::clone(context);
     tasks.spawn("replays", move |stop| replay::run(Arc::clone(&replaying), stop));
-    let keeper = Arc::clone(context);
-    tasks.spawn("breakers", move |stop| {
-        let context = Arc::clone(&keeper);
-        async move { breakers::keep(&context, stop).await }
-    });
+    breakers::start(context, tasks);
     // A subscription that changes is forgotten, and it is looked at once whether that releases something.
     let (forgetful, announcements) = (Arc::clone(context), service.announcements.clone());
     tasks.spawn("forget what has changed", move |stop| {
