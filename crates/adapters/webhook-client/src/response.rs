@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use onering_delivery::{Answer, Snippet, retry_after};
-use onering_signing::KeyAge;
+use onering_signing::{KeyAge, header};
 use tokio::time::error::Elapsed;
 
 /// How much of a body is read: more than is kept, so that the connections of most receivers can be used again.
@@ -27,7 +27,7 @@ pub(crate) async fn read_answer(response: reqwest::Response, body_limit: Duratio
 
 /// Which secret the receiver says it verified with; contradictory or unknown words say nothing.
 pub(crate) fn verified_with(headers: &HeaderMap) -> Option<KeyAge> {
-    let mut words = headers.get_all("x-webhook-verified-with").iter();
+    let mut words = headers.get_all(header::VERIFIED_WITH).iter();
     let word = words.next().filter(|_| words.next().is_none())?;
     KeyAge::of_word(word.to_str().ok()?.trim_ascii())
 }
@@ -38,7 +38,7 @@ fn retry_wish(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 fn says_replay_expired(headers: &HeaderMap) -> bool {
-    headers.get_all("x-webhook-error").iter().any(|value| value.as_bytes().trim_ascii() == b"REPLAY_EXPIRED")
+    headers.get_all(header::ERROR).iter().any(|value| value.as_bytes().trim_ascii() == b"REPLAY_EXPIRED")
 }
 
 async fn read_beginning(mut response: reqwest::Response, limit: Duration) -> Snippet {

@@ -8,6 +8,7 @@ use onering_ids::SubscriptionId;
 use uuid::Uuid;
 
 use crate::breaker::packed::unpack;
+use crate::delivery_stream::whole_ms;
 use crate::error::{Fault, QueueError};
 use crate::link::Link;
 use crate::lua::{Lua, REDIS_TIME};
@@ -136,7 +137,7 @@ impl SharedBreakers {
     /// [`QueueError::ForgetBreakers`].
     pub async fn forget(&self, age: Duration) -> Result<u64, QueueError> {
         let mut command = self.forget.command();
-        command.arg(1).arg(BREAKERS).arg(whole_millis(age));
+        command.arg(1).arg(BREAKERS).arg(whole_ms(age));
         let forgotten = self.forget.call(&self.link, &command).await;
         forgotten.map_err(|source| QueueError::ForgetBreakers { source })
     }
@@ -144,7 +145,7 @@ impl SharedBreakers {
     fn command(&self, policy: &BreakerPolicy, inputs: &[(SubscriptionId, BreakerInput)]) -> Cmd {
         let mut command = self.change.command();
         command.arg(1).arg(BREAKERS).arg(policy.failures());
-        command.arg(whole_millis(policy.first_pause())).arg(whole_millis(policy.longest_pause()));
+        command.arg(whole_ms(policy.first_pause())).arg(whole_ms(policy.longest_pause()));
         for (subscription, input) in inputs {
             let (delivery, what, lease) = match *input {
                 BreakerInput::Result { delivery, reach: Reach::Failed } => (delivery, "f", Duration::ZERO),
@@ -152,14 +153,10 @@ impl SharedBreakers {
                 BreakerInput::Ask { delivery, lease } => (delivery, "a", lease),
             };
             let ids = [subscription.uuid(), delivery.uuid()].map(|uuid| uuid.to_string());
-            command.arg(&ids).arg(what).arg(whole_millis(lease));
+            command.arg(&ids).arg(what).arg(whole_ms(lease));
         }
         command
     }
-}
-
-fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn read_answer(texts: &[String], inputs: usize, now: DatabaseTime) -> Result<BreakerAnswer, Fault> {
