@@ -54,6 +54,8 @@ async fn two_workers_warn_once_and_disable_once() {
     let log = "SELECT string_agg(action, ' ' ORDER BY audit_id) FROM admin_audit_log WHERE actor = 'platform'";
     let actions: String = client.query_one(log, &[]).await.unwrap().get(0);
     assert_eq!(actions, "subscription.warn subscription.disable");
+    let news = ["webhook.failing", "webhook.disabled"].map(|news| told(&operations.requests(), news).len());
+    assert_eq!(news, [1, 1], "and none came later");
     let logs = workers.map(|worker| worker.logs()).concat();
     assert_eq!(logs.matches("its partner is warned").count(), 1, "{logs}");
     assert_eq!(logs.matches("it is disabled, and what it misses is held").count(), 1, "{logs}");
