@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use onering_testkit::{Receiver, Reply, ServiceProcess, eventually, http_client};
+use onering_testkit::{Receiver, Reply, eventually};
 use onering_tests::{Partner, Stack, StackOptions, Subscription};
 use serde_json::json;
 
@@ -39,19 +39,12 @@ async fn outage(stack: &Stack) -> (Receiver, Partner, Subscription) {
     (receiver, partner, subscription)
 }
 
-/// Circuits that are not closed, as a worker knows.
-async fn open_circuits(worker: &ServiceProcess) -> Option<f64> {
-    let text = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with("onering_circuits_open{"))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
 /// Waits until both workers know that the circuit is open and nothing is under way: from then on only probes are sent.
 async fn wait_until_open(stack: &Stack, receiver: &Receiver) {
     eventually(PATIENCE, "both workers know of the open circuit", async || {
         let mut known = Vec::new();
         for worker in &stack.workers {
-            known.push(open_circuits(worker).await);
+            known.push(worker.metric("onering_circuits_open", &[]).await);
         }
         if known.iter().all(|open| *open == Some(1.0)) && receiver.in_flight() == 0 {
             Ok(())

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use onering_testkit::{Receiver, eventually};
+use onering_testkit::{Receiver, ServiceProcess, eventually};
 use onering_tests::{Api, BOUND, Change, ConfigMapVolume, Partner, Stack, StackOptions};
 use serde_json::{Value, json};
 
@@ -45,27 +45,23 @@ async fn answers(api: &Api, code: &str) -> bool {
 async fn generations(stack: &Stack) -> Vec<f64> {
     let mut generations = Vec::new();
     for worker in &stack.workers {
-        generations.push(generation(&worker.url("/metrics")).await);
+        generations.push(generation(worker).await);
     }
     generations
 }
 
-async fn generation(url: &str) -> f64 {
-    let text = onering_testkit::http_client().get(url).send().await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with("onering_flags_generation"));
-    line.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap()
+async fn generation(worker: &ServiceProcess) -> f64 {
+    worker.metric("onering_flags_generation", &[]).await.unwrap()
 }
 
 /// A look at each worker that is true when it has taken up a change after `before`.
-fn workers_changed(
-    stack: &Stack,
+fn workers_changed<'a>(
+    stack: &'a Stack,
     before: Vec<f64>,
-) -> impl Iterator<Item = (String, impl Fn() -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>>)> {
+) -> impl Iterator<Item = (String, impl Fn() -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>>)> {
     stack.workers.iter().zip(before).enumerate().map(|(number, (worker, before))| {
-        let url = worker.url("/metrics");
-        let look = move || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
-            let url = url.clone();
-            Box::pin(async move { generation(&url).await > before })
+        let look = move || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+            Box::pin(async move { generation(worker).await > before })
         };
         (format!("worker-{number}"), look)
     })

@@ -2,7 +2,7 @@
 //! service processes, and waiting for a condition instead of sleeping.
 //!
 //! Entry points: [`postgres`], [`postgres_from`], [`redis`], [`private_postgres`], [`Receiver`], [`TcpProxy`],
-//! [`ServiceProcess`], [`eventually`], [`free_port`].
+//! [`ServiceProcess`], [`metric`], [`eventually`], [`free_port`].
 //!
 //! Every test is a process of its own (`cargo nextest`). One Postgres serves all of them: the first that needs it
 //! starts it under a keeper (`keeper.sh`), every test process holds a lease (a file lock) while it lives, and the
@@ -22,6 +22,7 @@
 mod database;
 mod eventually;
 mod http_client;
+mod metrics;
 mod ports;
 mod private_servers;
 mod receiver;
@@ -34,6 +35,7 @@ mod template;
 pub use database::{TestDatabase, postgres, postgres_from};
 pub use eventually::{Attempt, eventually};
 pub use http_client::http_client;
+pub use metrics::metric;
 pub use ports::free_port;
 pub use private_servers::{PrivatePostgres, TestRedis, private_postgres, redis};
 pub use receiver::{Received, Receiver, Reply};

@@ -8,6 +8,7 @@ use onering_dev_servers::{LoggedChild, Signal, death_signal_prefix};
 
 use crate::eventually::eventually;
 use crate::http_client::http_client;
+use crate::metrics::metric;
 use crate::ports::free_port;
 use crate::run_directory::{ScratchDir, profile_directory, scratch_dir};
 
@@ -144,6 +145,15 @@ impl ServiceProcess {
     pub fn logs(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A figure of its `/metrics`, as [`metric`] reads it.
+    ///
+    /// # Panics
+    /// When `/metrics` does not answer.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let answer = http_client().get(self.url("/metrics")).send().await.expect("/metrics answers");
+        metric(&answer.text().await.expect("/metrics is text"), name, labels)
     }
 
     /// Waits until `/readyz` answers 200.

@@ -23,8 +23,7 @@ async fn it_starts_answers_and_ends_in_order() {
     assert_eq!((status.as_u16(), &alerts["firing"]), (200, &0.into()));
     assert_eq!(alerts["alert_thresholds"]["dead_letter_24h"], 3);
     eventually(Duration::from_secs(20), "the ledger is checked", async || {
-        let text = client.get(service.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        text.contains("onering_ledger_balanced{service=\"monitoring\"} 1")
+        service.metric("onering_ledger_balanced", &[]).await == Some(1.0)
     })
     .await;
     assert!(service.terminate().await.success());
@@ -42,12 +41,9 @@ async fn a_loss_is_seen_at_once_and_named() {
         .env("REDIS_URL", redis.url())
         .env("ONERING_PROFILE", "dev");
     let mut service = options.start().await;
-    let client = http_client();
     eventually(Duration::from_secs(20), "the loss is shown", async || {
-        let text = client.get(service.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        let shows = |line: &str| text.lines().any(|shown| shown == line);
-        shows("onering_ledger_balanced{service=\"monitoring\"} 0")
-            && shows("onering_ledger_missing{service=\"monitoring\"} 2")
+        (service.metric("onering_ledger_balanced", &[]).await, service.metric("onering_ledger_missing", &[]).await)
+            == (Some(0.0), Some(2.0))
     })
     .await;
     eventually(Duration::from_secs(20), "the loss is logged", async || {

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use onering_testkit::{Receiver, Reply, ServiceProcess, http_client};
+use onering_testkit::{Receiver, Reply, ServiceProcess};
 use serde_json::json;
 
 use crate::bench::Bench;
 
-/// A counter of the worker, over all its labels.
+/// A figure of the worker, over all its labels.
 async fn counted(worker: &ServiceProcess, name: &str) -> f64 {
-    let metrics = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let lines = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    worker.metric(name, &[]).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

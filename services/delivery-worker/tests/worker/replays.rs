@@ -6,7 +6,7 @@ use onering_delivery::{ReplayRate, ReplayState, ReplayStatuses, Status};
 use onering_ids::ReplayId;
 use onering_store::replays::{self, NewReplay, ReplayJob, ReplayScope};
 use onering_store::{AsyncPgConnection, PoolConfig, connect};
-use onering_testkit::{Receiver, eventually, http_client};
+use onering_testkit::{Receiver, eventually};
 use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE};
@@ -72,9 +72,7 @@ async fn what_is_replayed_arrives_again_as_it_was() {
     events.sort_unstable();
     events.dedup();
     assert_eq!((receiver.count(), events.len()), (300, 300), "each event once more");
-    let metrics = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let line = metrics.lines().find(|line| line.starts_with("onering_replayed_total")).unwrap();
-    assert!(line.ends_with(" 300"), "{line}");
+    assert_eq!(worker.metric("onering_replayed_total", &[]).await, Some(300.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
