@@ -87,7 +87,8 @@ impl ServiceContext {
         flags.set_overrides(overrides.values, overrides.changed_at);
 
         let announcements = AnnouncementBus::start(&queue, &tasks);
-        flag_overrides::follow(&tasks, control.clone(), flags.clone(), &announcements, readable);
+        let poll = settings.overrides_poll();
+        flag_overrides::follow(&tasks, control.clone(), flags.clone(), &announcements, readable, poll);
         flag_receipts::write(&tasks, control.clone(), flags.clone(), common.process.clone());
         let health = Health::new(clock.clone());
         check(&health, control, queue.clone(), settings.tolerates_redis_loss());

@@ -17,10 +17,6 @@ use crate::error::{KitError, error_chain};
 use crate::periodic::FailureLog;
 use crate::tasks::Tasks;
 
-/// How often they are read where nobody announces a change. With the time to read, this alone holds the promise of a
-/// second.
-const POLL: Duration = Duration::from_millis(750);
-
 /// The wait before Postgres is asked again at the start: short at first, bounded.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -49,8 +45,16 @@ pub(crate) async fn wait_for_overrides(pool: &Pool, stop: &CancellationToken) ->
     }
 }
 
-/// Hands the overrides to the switches whenever they change: at once when a change is announced, and by polling.
-pub(crate) fn follow(tasks: &Tasks, pool: Pool, flags: FlagsHandle, bus: &AnnouncementBus, readable: Readable) {
+/// Hands the overrides to the switches whenever they change: at once when a change is announced, and by reading them every
+/// `poll`.
+pub(crate) fn follow(
+    tasks: &Tasks,
+    pool: Pool,
+    flags: FlagsHandle,
+    bus: &AnnouncementBus,
+    readable: Readable,
+    poll: Duration,
+) {
     let bus = bus.clone();
     tasks.spawn("flag overrides", move |stop| {
         let (pool, flags, readable) = (pool.clone(), flags.clone(), Arc::clone(&readable));
@@ -64,7 +68,7 @@ pub(crate) fn follow(tasks: &Tasks, pool: Pool, flags: FlagsHandle, bus: &Announ
                 if let Ok(Overrides { values, changed_at }) = outcome {
                     flags.set_overrides(values, changed_at);
                 }
-                let next = after(POLL);
+                let next = after(poll);
                 loop {
                     tokio::select! {
                         () = stop.cancelled() => return,

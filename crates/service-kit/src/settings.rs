@@ -15,6 +15,12 @@ pub trait ServiceSettings {
         false
     }
 
+    /// How often the overrides of the switches are read where nobody announces a change. With the time to read, the default
+    /// alone holds the promise of a second.
+    fn overrides_poll(&self) -> Duration {
+        Duration::from_millis(750)
+    }
+
     /// How long a statement on the service's pool may take; `None` for the pool's default.
     fn statement_timeout(&self) -> Option<Duration> {
         None

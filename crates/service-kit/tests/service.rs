@@ -10,7 +10,7 @@ use onering_rollout::Switch;
 use onering_service_kit::{KitError, ServiceContext, ServiceSettings};
 use onering_settings::{Common, GatewaySettings, MonitoringSettings, Values};
 use onering_store::flags::{NewOverride, clear_override, receipts, set_override};
-use onering_store::{PoolConfig, connect, migrate::migrate};
+use onering_store::{AsyncPgConnection, PoolConfig, connect, migrate::migrate};
 use onering_testkit::{TcpProxy, Template, TestDatabase, TestRedis, eventually, http_client, postgres_from};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -137,43 +137,71 @@ fn port_of(url: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_stop_while_it_waits_for_postgres_it_stops() {
-    let redis = onering_testkit::redis().await;
-    let nowhere = format!("postgres://nobody@127.0.0.1:{}/nothing", onering_testkit::free_port());
-    let stop = CancellationToken::new();
-    let settings = monitoring(&nowhere, &redis.url());
-    let told = stop.clone();
-    let opening = tokio::spawn(async move { ServiceContext::open(&settings, told).await.map(drop) });
-    stop.cancel();
-    let opened = tokio::time::timeout(SOON, opening).await.unwrap().unwrap();
-    assert!(matches!(opened, Err(KitError::Stopped)), "{opened:?}");
+    let (database, redis) = both().await;
+    // It waits for an answer, or between two tries.
+    for is_refused in [false, true] {
+        let network = TcpProxy::start(port_of(database.url())).await;
+        network.pause();
+        let settings = monitoring(&network.url(database.url()), &redis.url());
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let opening = tokio::spawn(async move { ServiceContext::open(&settings, told).await.map(drop) });
+        eventually(SOON, "a first try", async || network.open_connections() > 0).await;
+        if is_refused {
+            network.cut();
+            eventually(SOON, "the try fails", async || network.open_connections() == 0).await;
+        }
+        assert!(!opening.is_finished());
+        stop.cancel();
+        let opened = tokio::time::timeout(SOON, opening).await.unwrap().unwrap();
+        assert!(matches!(opened, Err(KitError::Stopped)), "{opened:?}");
+    }
+}
+
+/// Opens and closes the API by an override, until each change is seen. More often than a service reads the overrides without
+/// a reason: at its start, and when it first hears announcements.
+async fn override_and_see(service: &Running, control: &mut AsyncPgConnection, is_announced: bool) {
+    let flags = service.context.flags.clone();
+    let mut changes = flags.subscribe();
+    for is_open in [false, true, false, true] {
+        if is_open {
+            clear_override(control, Switch::ExternalApi).await.unwrap();
+        } else {
+            set_override(control, &closed(Switch::ExternalApi)).await.unwrap();
+        }
+        if is_announced {
+            service.context.queue.announcer().announce(&Announcement::Flags).await.unwrap();
+        }
+        while flags.current().external_api != is_open {
+            tokio::time::timeout(SOON, changes.changed()).await.unwrap().unwrap();
+        }
+    }
+}
+
+fn closed(switch: Switch) -> NewOverride {
+    let value = switch.parse_value("0").unwrap();
+    NewOverride { switch, value, reason: "test".to_owned(), set_by: "test".to_owned() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overrides_take_effect_announced_or_not_and_leave_receipts() {
+async fn overrides_that_are_announced_take_effect_without_polling() {
     let (database, redis) = both().await;
     let mut control = connect(&PoolConfig::new(database.url()).unwrap()).await.unwrap();
-    let closed = |switch: Switch| NewOverride {
-        switch,
-        value: switch.parse_value("0").unwrap(),
-        reason: "test".to_owned(),
-        set_by: "test".to_owned(),
-    };
+    let common = monitoring(database.url(), &redis.url()).common;
+    let service = Running::start(&FifthService { overrides_poll: Duration::from_secs(3_600), common }).await;
+    override_and_see(&service, &mut control, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overrides_that_nobody_announces_take_effect_and_leave_receipts() {
+    let (database, redis) = both().await;
+    let mut control = connect(&PoolConfig::new(database.url()).unwrap()).await.unwrap();
     // One that is there before the start holds from the first moment.
     set_override(&mut control, &closed(Switch::Webhooks)).await.unwrap();
     let service = Running::start(&monitoring(database.url(), &redis.url())).await;
     let flags = service.context.flags.clone();
     assert!(!flags.current().webhooks && flags.current().external_api);
-
-    let mut changes = flags.subscribe();
-    set_override(&mut control, &closed(Switch::ExternalApi)).await.unwrap();
-    service.context.queue.announcer().announce(&Announcement::Flags).await.unwrap();
-    tokio::time::timeout(SOON, changes.changed()).await.unwrap().unwrap();
-    assert!(!flags.current().external_api);
-
-    // Nobody announces this one.
-    clear_override(&mut control, Switch::Webhooks).await.unwrap();
-    tokio::time::timeout(SOON, changes.changed()).await.unwrap().unwrap();
-    assert!(flags.current().webhooks);
+    override_and_see(&service, &mut control, false).await;
 
     let applied = flags.applied();
     let written = eventually(SOON, "the receipt", async || {
@@ -214,8 +242,8 @@ async fn announcements_reach_every_hearer() {
 async fn a_redis_that_is_away_matters_to_those_who_need_it() {
     let (database, mut redis) = both().await;
     let gateway = GatewaySettings::from_values(&values(database.url(), &redis.url())).unwrap();
-    let common = Needs(gateway.common.clone());
-    let (needs_it, goes_on) = tokio::join!(Running::start(&common), Running::start(&gateway));
+    let fifth = FifthService { overrides_poll: Duration::from_secs(1), common: gateway.common.clone() };
+    let (needs_it, goes_on) = tokio::join!(Running::start(&fifth), Running::start(&gateway));
     needs_it.ready_with(200, "redis", "up").await;
     redis.kill9();
     needs_it.ready_with(503, "redis", "down").await;
@@ -224,11 +252,18 @@ async fn a_redis_that_is_away_matters_to_those_who_need_it() {
     needs_it.ready_with(200, "redis", "up").await;
 }
 
-/// A fifth service.
-struct Needs(Common);
+/// A fifth service, which needs Redis.
+struct FifthService {
+    overrides_poll: Duration,
+    common: Common,
+}
 
-impl ServiceSettings for Needs {
+impl ServiceSettings for FifthService {
     fn common(&self) -> &Common {
-        &self.0
+        &self.common
+    }
+
+    fn overrides_poll(&self) -> Duration {
+        self.overrides_poll
     }
 }
