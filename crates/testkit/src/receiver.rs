@@ -248,7 +248,8 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }
-            Manner::Drip { bytes, pause } => {
+            Manner::Drip { head, bytes, pause } => {
+                stream.write_all(head).await?;
                 for byte in bytes {
                     stream.write_all(std::slice::from_ref(byte)).await?;
                     tokio::time::sleep(*pause).await;

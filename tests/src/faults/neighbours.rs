@@ -105,8 +105,8 @@ fn hostile_answers() -> Vec<Reply> {
         Reply::endless(head, "x".repeat(64 << 10)),
         Reply::endless("HTTP/1.1 200 OK\r\nX-Endless: ", "x".repeat(64 << 10)),
         // A byte now and then, of the head and of the body.
-        Reply::drip("HTTP/1.1 200 OK\r\nX-Slow: yes\r\n".repeat(100), pause),
-        Reply::drip(format!("HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n{}", "x".repeat(1_000)), pause),
+        Reply::drip("", "HTTP/1.1 200 OK\r\nX-Slow: yes\r\n".repeat(100), pause),
+        Reply::drip("HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n", "x".repeat(1_000), pause),
         // A megabyte of headers in one, and a thousand of them.
         Reply::raw(format!("HTTP/1.1 200 OK\r\nX-Big: {}\r\n\r\n", "x".repeat(1 << 20))),
         Reply::raw(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: 1\r\n".repeat(1_000))),

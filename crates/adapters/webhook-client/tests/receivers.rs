@@ -144,10 +144,9 @@ async fn a_claimed_length_is_not_believed() {
 
 #[tokio::test]
 async fn a_body_that_drips_does_not_hold_us() {
-    let mut reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n".to_vec();
-    reply.extend(vec![b'x'; 5000]);
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
     let receiver = Receiver::start().await;
-    receiver.script([Reply::drip(reply, Duration::from_millis(2))]);
+    receiver.script([Reply::drip(head, "x".repeat(5_000), Duration::from_millis(2))]);
     let sent = client().send(request(&receiver.url("/"), Duration::from_millis(700))).await;
     assert_eq!(sent.answer.status_code(), Some(200));
     let kept = snippet_of(&sent.answer).len();
@@ -158,7 +157,7 @@ async fn a_body_that_drips_does_not_hold_us() {
 async fn a_head_that_drips_is_a_timeout() {
     let receiver = Receiver::start().await;
     let limit = Duration::from_millis(200);
-    receiver.script([Reply::drip("HTTP/1.1 200 OK\r\n".repeat(100), Duration::from_millis(20)), Reply::hang()]);
+    receiver.script([Reply::drip("", "HTTP/1.1 200 OK\r\n".repeat(100), Duration::from_millis(20)), Reply::hang()]);
     for kind in ["a dripping head", "silence"] {
         let sent = client().send(request(&receiver.url("/"), limit)).await;
         assert_eq!(failure_of(&sent.answer), Failure::Timeout, "{kind}");

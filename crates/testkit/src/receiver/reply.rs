@@ -24,8 +24,8 @@ pub(super) enum Manner {
     Disconnect,
     /// With these bytes, then closing.
     Raw(Vec<u8>),
-    /// With these bytes, one at a time, then closing.
-    Drip { bytes: Vec<u8>, pause: Duration },
+    /// With `head` and then these bytes, one at a time, then closing.
+    Drip { head: Vec<u8>, bytes: Vec<u8>, pause: Duration },
     /// With `head` and then `chunk` again and again.
     Endless { head: Vec<u8>, chunk: Vec<u8> },
 }
@@ -67,10 +67,10 @@ impl Reply {
         Self { manner: Manner::Raw(bytes.into()), ..Self::status(200) }
     }
 
-    /// Exactly these bytes, one every `pause`; then the connection is closed.
+    /// `head` at once and then `bytes`, one every `pause`; then the connection is closed.
     #[must_use]
-    pub fn drip(bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
-        Self { manner: Manner::Drip { bytes: bytes.into(), pause }, ..Self::status(200) }
+    pub fn drip(head: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
+        Self { manner: Manner::Drip { head: head.into(), bytes: bytes.into(), pause }, ..Self::status(200) }
     }
 
     /// `head` once and then `chunk` until the client goes away.

@@ -1,7 +1,5 @@
 //! Passing calls on to the product.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::StreamExt;
 use onering_keys::ScopeSet;
@@ -207,16 +205,9 @@ async fn the_table_is_read_again_and_a_broken_one_changes_nothing() {
     let stack = Stack::with_routes(&routes(&product)).await;
     let key = stack.usual_key().await;
     let drafts = format!("[[route]]\nprefix = \"/v1/external/drafts\"\nupstream = \"{}/d\"\n", product.url(""));
-    let gauge = async || {
-        let metrics = stack.client.get(stack.gateway.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        let line = metrics.lines().find(|line| line.starts_with("onering_routes_reload_failed{")).unwrap().to_owned();
-        line.ends_with(" 1")
-    };
+    let gauge = async || stack.gateway.metric("onering_routes_reload_failed", &[]).await == Some(1.0);
     stack.set_routes(&drafts);
-    eventually(Duration::from_secs(2), "the new route is there", async || {
-        stack.get("/drafts", &key).await.status == 200
-    })
-    .await;
+    eventually(SOON, "the new route is there", async || stack.get("/drafts", &key).await.status == 200).await;
     assert_eq!(stack.get("/rings", &key).await.problem(), "NOT_FOUND", "and the old one is not");
     stack.set_routes("[[route]]\nprefix = \"/v1/external/drafts");
     eventually(SOON, "the failure is shown", async || gauge().await).await;

@@ -1,7 +1,5 @@
 //! Every refusal of the access decision, by its code and with its headers.
 
-use std::time::Duration;
-
 use chrono::{TimeDelta, Utc};
 use onering_ids::BlockId;
 use onering_keys::{ApiToken, ScopeSet};
@@ -95,10 +93,8 @@ async fn foreign_addresses_are_refused(stack: &Stack, usual: &TestKey) {
 
     block(stack, BlockTarget::Addresses("192.0.2.0/24".parse().unwrap())).await;
     stack.announce(Announcement::Blocklist).await;
-    eventually(Duration::from_secs(1), "the address is blocked", async || {
-        from_address(stack, "192.0.2.9", usual).await.status == 403
-    })
-    .await;
+    eventually(SOON, "the address is blocked", async || from_address(stack, "192.0.2.9", usual).await.status == 403)
+        .await;
     check(&from_address(stack, "192.0.2.9", usual).await, 403, "ADDRESS_BLOCKED", false);
     assert_eq!(from_address(stack, "192.0.3.9", usual).await.status, 200);
 }
@@ -131,7 +127,7 @@ async fn switches_close(stack: &Stack, usual: &TestKey) {
     let now_refused = async |switch: &str, value: &str, code: &str, recognised: bool| {
         stack.set_switch(switch, value);
         let seen = async || stack.get("/me", usual).await.header("x-error-code") == Some(code);
-        eventually(Duration::from_secs(1), code, seen).await;
+        eventually(SOON, code, seen).await;
         let status = if code == "EXTERNAL_API_DISABLED" { 503 } else { 403 };
         check(&stack.get("/me", usual).await, status, code, recognised);
     };
@@ -149,10 +145,7 @@ async fn switches_close(stack: &Stack, usual: &TestKey) {
 
     stack.set_switch("ONERING_WEBHOOKS_ENABLED", "0");
     let event = json!({"event_type": "a", "data": 1});
-    eventually(Duration::from_secs(1), "webhooks are off", async || {
-        stack.post("/events", usual, &event).await.status == 503
-    })
-    .await;
+    eventually(SOON, "webhooks are off", async || stack.post("/events", usual, &event).await.status == 503).await;
     let (_, before) = stack.get("/me", usual).await.quota();
     check(&stack.post("/events", usual, &event).await, 503, "WEBHOOKS_DISABLED", true);
     assert_eq!(stack.get("/me", usual).await.quota().1, before - 1, "only /me itself was counted");

@@ -12,8 +12,8 @@ use onering_rate_limit::Limit;
 use onering_store::api_keys::{self, NewKey, NewSecret};
 use onering_store::pool::PoolConfig;
 use onering_testkit::{
-    ScratchDir, ServiceOptions, ServiceProcess, Template, TestDatabase, TestRedis, http_client, postgres_from, redis,
-    scratch_dir,
+    ScratchDir, ServiceOptions, ServiceProcess, Template, TestDatabase, TestRedis, eventually, http_client,
+    postgres_from, redis, scratch_dir,
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -98,6 +98,7 @@ impl Stack {
         further: impl FnOnce(&TestDatabase, &TestRedis) -> Vec<(&'static str, String)>,
         routes: &str,
     ) -> Self {
+        wait_for_room_in_the_hour().await;
         let redis = redis().await;
         let files = scratch_dir("gateway-files");
         std::fs::create_dir(files.path().join("flags")).unwrap();
@@ -214,6 +215,14 @@ impl Stack {
     pub(crate) async fn post(&self, path: &str, key: &TestKey, body: &Value) -> Answer {
         send(self.with_key(Method::POST, path, key).json(body)).await
     }
+}
+
+/// Limits and usage are counted by the clock hour: what a test counts must not fall into two.
+async fn wait_for_room_in_the_hour() {
+    const ROOM_SECONDS: i64 = 20;
+    let seconds_left = || 3_600 - Utc::now().timestamp().rem_euclid(3_600);
+    let patience = Duration::from_secs(2 * ROOM_SECONDS.unsigned_abs());
+    eventually(patience, "the next hour", async || seconds_left() > ROOM_SECONDS).await;
 }
 
 /// Sends a request and reads its answer.

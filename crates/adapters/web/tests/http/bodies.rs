@@ -31,8 +31,12 @@ struct Search {
 }
 
 fn server() -> TestServer {
+    server_with(BodyLimits::default().deadline)
+}
+
+fn server_with(deadline: Duration) -> TestServer {
     TestServer::start_with(
-        |options| options.body = BodyLimits { cap: CAP, deadline: Duration::from_millis(200) },
+        move |options| options.body = BodyLimits { cap: CAP, deadline },
         |config| {
             let echo = |order: StrictJson<Order>| async move { HttpResponse::Ok().json(order.into_inner()) };
             let optional = |order: OptionalJson<Order>| async move { HttpResponse::Ok().json(order.into_inner()) };
@@ -135,7 +139,7 @@ async fn a_stream_without_a_length_is_cut_at_the_cap() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_not_waited_for_for_ever() {
-    let server = server();
+    let server = server_with(Duration::from_millis(200));
     let request =
         "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"na";
     let answer = server.raw(request.as_bytes()).await;

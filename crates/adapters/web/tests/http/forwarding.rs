@@ -18,7 +18,8 @@ use url::Url;
 use crate::support::{TestServer, refusal, refused};
 
 const CAP: usize = 100_000;
-const TIMEOUT: Duration = Duration::from_millis(300);
+/// For upstreams that answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn url(address: SocketAddr) -> Url {
     format!("http://{address}").parse().unwrap()
@@ -26,30 +27,39 @@ fn url(address: SocketAddr) -> Url {
 
 /// An address that nobody listens on.
 fn dead() -> Url {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    url(listener.local_addr().unwrap())
+    url(([127, 0, 0, 1], onering_testkit::free_port()).into())
 }
 
 /// A server that passes everything under `/` on.
 fn front(upstreams: impl IntoIterator<Item = Url>) -> TestServer {
+    front_with(upstreams, PATIENCE)
+}
+
+fn front_with(upstreams: impl IntoIterator<Item = Url>, timeout: Duration) -> TestServer {
     let _ = onering_testkit::http_client();
-    let proxy = Proxy::new(Duration::from_secs(1)).unwrap();
+    let proxy = Proxy::new(PATIENCE).unwrap();
     let upstreams = Arc::new(Upstreams::new(upstreams).unwrap());
     TestServer::start(move |config| {
         let (proxy, upstreams) = (proxy.clone(), Arc::clone(&upstreams));
         let forward = move |request: HttpRequest, payload: web::Payload| {
             let (proxy, upstreams) = (proxy.clone(), Arc::clone(&upstreams));
-            async move { pass_on(&proxy, &upstreams, &request, payload).await }
+            async move { pass_on(&proxy, &upstreams, timeout, &request, payload).await }
         };
         config.route("/{path:.*}", web::route().to(forward));
     })
 }
 
-async fn pass_on(proxy: &Proxy, upstreams: &Upstreams, request: &HttpRequest, payload: web::Payload) -> ApiResult {
+async fn pass_on(
+    proxy: &Proxy,
+    upstreams: &Upstreams,
+    timeout: Duration,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> ApiResult {
     let plan = ForwardPlan {
         upstreams,
         path_and_query: request.uri().path_and_query().map_or("/", |path| path.as_str()),
-        timeout: TIMEOUT,
+        timeout,
         body_cap: CAP,
         forwarded: Forwarded::Append,
         keep_host: false,
@@ -154,7 +164,7 @@ async fn an_upstream_that_is_away_silent_or_breaks_off() {
     let upstream = upstream();
     let away = front([dead()]);
     assert_eq!(refusal(away.get("/echo").await).await, refused(502, "UPSTREAM_UNAVAILABLE", None));
-    let front = front([url(upstream.address)]);
+    let front = front_with([url(upstream.address)], Duration::from_millis(300));
     assert_eq!(refusal(front.get("/silent").await).await, refused(504, "UPSTREAM_TIMEOUT", None));
 }
 
