@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Lets libFuzzer look for inputs that break a promise: run.sh [--seconds N] [--target NAME]... [--minimise]
 #
-# Each target gets its seconds, one after the other. What is found on the way is kept in target/fuzz/; an input that breaks a promise is
-# put into the corpus of the repository, where `make test` replays it from then on. --minimise writes into the corpus the fewest
-# inputs that reach all that was reached.
+# Each target gets its seconds, one after the other. What is found on the way is kept in fuzz/ of the target folder; an input
+# that breaks a promise is put into the corpus of the repository, where `make test` replays it from then on. --minimise writes
+# into the corpus the fewest inputs that reach all that was reached.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -21,11 +21,11 @@ done
 command -v c++ >/dev/null || { echo "libFuzzer is C++: install a C++ compiler (apt-get install g++)" >&2; exit 2; }
 
 RUSTC_WORKSPACE_WRAPPER="$here/instrument.sh" ${CARGO:-cargo} build --locked --package onering-fuzz --features libfuzzer --bin fuzz
-fuzz=${CARGO_TARGET_DIR:-target}/debug/fuzz
+fuzz=${CARGO_TARGET_DIR:-target}/debug/fuzz kept_in=${CARGO_TARGET_DIR:-target}/fuzz
 failures=0
 printf '%-16s %12s %9s %7s  %s\n' target cases "cases/s" corpus result
 for target in "${targets[@]}"; do
-    kept=target/fuzz/$target log=target/fuzz/$target.log
+    kept=$kept_in/$target log=$kept_in/$target.log
     mkdir -p "$kept"
     result=holds
     ONERING_FUZZ_TARGET=$target "$fuzz" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=16384 \

@@ -69,7 +69,7 @@ impl Fault {
         Self::ClockBehind,
     ];
 
-    /// What loses most when it goes wrong; the short form of the suite has these each time.
+    /// What loses most when it goes wrong; the short form of the suite gives these more events than the others.
     pub const CORE: [Self; 6] = [
         Self::KillWorker,
         Self::KillGateway,

@@ -31,7 +31,7 @@ pub(crate) async fn database() -> TestDatabase {
 
 /// A running monitoring service whose clock stands still.
 pub(crate) struct Stack {
-    /// Full, and a few hours after midnight UTC or later: the clock of the service.
+    /// The clock of the service: it stands still, at the whole minute in which the test began.
     pub(crate) clock: Clock,
     /// A plain connection for rows.
     pub(crate) sql: tokio_postgres::Client,

@@ -43,8 +43,12 @@ fn taken(event: &NewEvent) -> Seen {
     let shown: DateTime<Utc> = serde_json::from_str(sent[3].1).expect("a time");
     assert_eq!(("timestamp", shown), (sent[3].0, occurred_at), "the time comes back to the millisecond");
 
-    let owner = OwnerId::default_partner().into();
-    assert_eq!(event.content_digest(&owner), event.clone().content_digest(&owner));
+    let (ours, others) = (OwnerId::default_partner().into(), "another".parse::<OwnerId>().expect("an owner").into());
+    assert_ne!(
+        event.content_digest(&ours),
+        event.content_digest(&others),
+        "equal content of two owners is not the same"
+    );
     Seen::of((kind(&data), event.occurred_at.is_some(), event.recipient.is_some(), json::depth(&data).min(3)))
 }
 
