@@ -45,6 +45,9 @@ test: tools-python tools-node ## Run every test against real Postgres and Redis
 	@$(CARGO) build --locked --workspace --bins
 	@$(CARGO) test --locked --workspace --doc --quiet
 	@ONERING_TEST_PYTHON="$(abspath $(TOOLS))/python/bin/python" $(CARGO) nextest run --locked --workspace
+	@command -v go >/dev/null || echo "Not checked, as Go is missing: the Go sample of the partner guide" >&2
+	@command -v promtool >/dev/null || echo "Not checked, as promtool is missing: the alert rules (deploy/prometheus/rules_test.yml)" >&2
+	@command -v prometheus >/dev/null || echo "Not checked, as prometheus is missing: that it scrapes the monitoring service" >&2
 
 tools-python: $(TOOLS)/python/.installed
 $(TOOLS)/python/.installed: tests/requirements.txt

@@ -11,6 +11,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a test helper fails its test by panicking, prints the figures it measured, and finds programs by the environment"

@@ -54,7 +54,7 @@ impl Verifier {
         if is_installed("go") {
             samples.push(Self::GuideGo);
         } else {
-            println!("Go is not installed: its sample was not run");
+            eprintln!("Go is not installed: the guide's Go sample was not run");
         }
         samples
     }

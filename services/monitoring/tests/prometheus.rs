@@ -1,5 +1,11 @@
 //! `/metrics` is what Prometheus takes, and the shipped rules name metrics that exist.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers fail it by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's helpers fail it by panicking"
+)]
 
 mod support;
 
@@ -26,7 +32,10 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> Option<(bool, St
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("{program} is not installed: `{program} {}` was not run", arguments.join(" "));
+            return None;
+        }
         Err(error) => panic!("{program}: {error}"),
     };
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
@@ -121,7 +130,10 @@ async fn a_real_prometheus_scrapes_it() {
     let mut prometheus = match prometheus.spawn() {
         Ok(prometheus) => prometheus,
         // Then the format alone has been checked, above.
-        Err(error) if error.kind() == ErrorKind::NotFound => return stack.stop().await,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("prometheus is not installed: none scraped this");
+            return stack.stop().await;
+        }
         Err(error) => panic!("prometheus: {error}"),
     };
     let client = http_client();
