@@ -103,7 +103,8 @@ statement! {
                  (SELECT q.delivery_id FROM webhook_deliveries AS q
                   WHERE q.held_reason = $1 AND q.held_reason IS NOT NULL
                       AND (q.webhook_id, q.delivery_id) >=
-                          (w.webhook_id, onering.uuid_floor(now() - make_interval(secs => w.max_event_age_seconds)))
+                          (w.webhook_id, coalesce(onering.uuid_floor(now() - make_interval(secs => w.max_event_age_seconds)),
+                                                  '00000000-0000-0000-0000-000000000000'))
                       AND q.webhook_id <= w.webhook_id
                   ORDER BY q.webhook_id, q.delivery_id LIMIT 1 FOR UPDATE SKIP LOCKED),
                  (SELECT q.delivery_id FROM webhook_deliveries AS q
