@@ -67,6 +67,13 @@ async fn a_fence_that_is_off_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_breaker_that_never_opens_is_seen() {
+    let verdict = with_planted("breaker-unbounded", Fault::HostileReceivers, &Trial::of(300)).await;
+    assert!(verdict.wrong.iter().any(|wrong| wrong.contains("a receiver that is down")), "{:#?}", verdict.reds());
+    assert_eq!((verdict.lost, verdict.strangers, verdict.bad_signatures), (0, 0, 0), "{:#?}", verdict.reds());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_requests_alone_are_not_red() {
     let trial = Trial { receiver_takes: Duration::from_secs(4), ..Trial::of(120) };
     let mut stack = start(&[]).await;

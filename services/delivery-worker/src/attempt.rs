@@ -11,6 +11,7 @@ use onering_webhooks::{SignWith, sign_with};
 use crate::breakers::Told;
 use crate::context::Context;
 use crate::lane_limit::{Ending, Over};
+use crate::planted::Bug;
 use crate::rotation_meter::Shown;
 use crate::settling::Finished;
 use crate::work_item::{OPERATOR_PAUSE, Ready};
@@ -64,7 +65,8 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     let over = Over { started, ending: ending(&sent.answer) };
     let rules =
         Rules { schedule: &context.schedule, judge: JudgePolicy { retry_client_errors: target.retry_client_errors } };
-    if let Some(reach) = Reach::of(&sent.answer, &rules.judge) {
+    let reach = Reach::of(&sent.answer, &rules.judge);
+    if let Some(reach) = reach.filter(|_| !context.planted.is(Bug::BreakerUnbounded)) {
         context.breakers.hear(Told { webhook_id: work.webhook_id, delivery_id: work.delivery_id, reach });
     }
     let attempt = Attempt { answer: sent.answer, started_at, duration: sent.took };

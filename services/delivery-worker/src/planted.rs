@@ -10,6 +10,8 @@ pub(crate) enum Bug {
     SweepOff,
     /// `fence-off`: whatever is in hand is sent, whosoever it is by now.
     FenceOff,
+    /// `breaker-unbounded`: a receiver that is down is not left alone.
+    BreakerUnbounded,
 }
 
 /// What is planted in this process.
@@ -27,6 +29,7 @@ impl Planted {
         let bug = match std::env::var("ONERING_PLANT_BUG").as_deref() {
             Ok("sweep-off") => Some(Bug::SweepOff),
             Ok("fence-off") => Some(Bug::FenceOff),
+            Ok("breaker-unbounded") => Some(Bug::BreakerUnbounded),
             _ => None,
         };
         if let Some(bug) = bug {
