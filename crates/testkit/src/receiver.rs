@@ -243,25 +243,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 client_leaves(&mut stream).await;
                 return Ok(());
             }
-            Manner::Disconnect => return Ok(()),
-            Manner::Raw(bytes) => {
-                stream.write_all(bytes).await?;
-                return stream.shutdown().await;
-            }
-            Manner::Drip { head, bytes, pause } => {
-                stream.write_all(head).await?;
-                for byte in bytes {
-                    stream.write_all(std::slice::from_ref(byte)).await?;
-                    tokio::time::sleep(*pause).await;
-                }
-                return stream.shutdown().await;
-            }
-            Manner::Endless { head, chunk } => {
-                stream.write_all(head).await?;
-                loop {
-                    stream.write_all(chunk).await?;
-                }
-            }
+            Manner::Hostile(answer) => return answer.give(&mut stream).await,
             Manner::Proper => stream.write_all(&reply.bytes(close)).await?,
         }
         if close {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onering_dev_servers::HostileAnswer;
 use onering_testkit::{Receiver, Reply, eventually};
 use serde_json::{Value, json};
 
@@ -49,10 +50,10 @@ impl Neighbours {
                 neighbours.receivers.push(receiver);
             }
             Fault::HostileReceivers => {
-                for reply in hostile_answers() {
-                    neighbours.add(partner, reply, first_events(HOSTILE_EVENTS, 4)).await;
+                for answer in HostileAnswer::all() {
+                    neighbours.add(partner, Reply::hostile(answer), first_events(HOSTILE_EVENTS, 4)).await;
                 }
-                let wait = Reply::retry_after(503, "99999999999999999999");
+                let wait = Reply::hostile(HostileAnswer::patience());
                 let patient = neighbours.add(partner, wait, first_events(HOSTILE_EVENTS, 4)).await;
                 neighbours.patient.push(patient);
                 let down = neighbours.add(partner, Reply::status(503), first_events(DOWN_EVENTS, 1)).await;
@@ -128,26 +129,4 @@ fn first_events(count: usize, max_in_flight: usize) -> Value {
         "max_in_flight": max_in_flight,
         "filter": { "number": [{ "numeric": ["<", count] }] },
     })
-}
-
-/// What a receiver may answer that means harm.
-fn hostile_answers() -> Vec<Reply> {
-    let pause = Duration::from_millis(50);
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
-    vec![
-        // Bodies and heads without end.
-        Reply::endless(head, "x".repeat(64 << 10)),
-        Reply::endless("HTTP/1.1 200 OK\r\nX-Endless: ", "x".repeat(64 << 10)),
-        // A byte now and then, of the head and of the body.
-        Reply::drip("", "HTTP/1.1 200 OK\r\nX-Slow: yes\r\n".repeat(100), pause),
-        Reply::drip("HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n", "x".repeat(1_000), pause),
-        // A megabyte of headers in one, and a thousand of them.
-        Reply::raw(format!("HTTP/1.1 200 OK\r\nX-Big: {}\r\n\r\n", "x".repeat(1 << 20))),
-        Reply::raw(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: 1\r\n".repeat(1_000))),
-        // No HTTP at all, and a connection that breaks.
-        Reply::raw("220 mail.example ESMTP\r\n"),
-        Reply::raw(vec![0; 64 << 10]),
-        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n"),
-        Reply::disconnect(),
-    ]
 }

@@ -8,6 +8,8 @@
 //! is served by one handle at a time (a file lock), and a server left behind by a crashed owner of that directory is
 //! ended before the new one starts.
 //!
+//! [`HostileAnswer`] is what a receiver may do to whoever sends to it.
+//!
 //! [`LoggedChild`] is the process underneath, for whoever runs other programs of the stack the same way.
 //!
 //! Deliberately absent: installing anything (`deploy/dev/install-servers.sh` does), migrations, clients, supervision.
@@ -16,12 +18,14 @@ mod account;
 mod binaries;
 mod directory;
 mod error;
+mod hostile_answer;
 mod orphan;
 mod postgres;
 mod process;
 mod redis;
 
 pub use error::ServerError;
+pub use hostile_answer::HostileAnswer;
 pub use postgres::{Auth, Durability, Postgres, PostgresOptions};
 pub use process::{LoggedChild, death_signal_prefix, free_port};
 pub use redis::{Redis, RedisOptions};

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use onering_dev_servers::HostileAnswer;
+
 /// One scripted answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -20,14 +22,8 @@ pub(super) enum Manner {
     Proper,
     /// Never, with the connection left open.
     Hang,
-    /// By closing the connection.
-    Disconnect,
-    /// With these bytes, then closing.
-    Raw(Vec<u8>),
-    /// With `head` and then these bytes, one at a time, then closing.
-    Drip { head: Vec<u8>, bytes: Vec<u8>, pause: Duration },
-    /// With `head` and then `chunk` again and again.
-    Endless { head: Vec<u8>, chunk: Vec<u8> },
+    /// As no client likes it, then closing.
+    Hostile(HostileAnswer),
 }
 
 impl Reply {
@@ -58,25 +54,31 @@ impl Reply {
     /// No answer; the connection is closed.
     #[must_use]
     pub fn disconnect() -> Self {
-        Self { manner: Manner::Disconnect, ..Self::status(200) }
+        Self::hostile(HostileAnswer::Nothing)
     }
 
     /// Exactly these bytes, HTTP or not; then the connection is closed.
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { manner: Manner::Raw(bytes.into()), ..Self::status(200) }
+        Self::hostile(HostileAnswer::Raw(bytes.into()))
     }
 
     /// `head` at once and then `bytes`, one every `pause`; then the connection is closed.
     #[must_use]
     pub fn drip(head: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
-        Self { manner: Manner::Drip { head: head.into(), bytes: bytes.into(), pause }, ..Self::status(200) }
+        Self::hostile(HostileAnswer::Drip { head: head.into(), bytes: bytes.into(), pause })
     }
 
     /// `head` once and then `chunk` until the client goes away.
     #[must_use]
     pub fn endless(head: impl Into<Vec<u8>>, chunk: impl Into<Vec<u8>>) -> Self {
-        Self { manner: Manner::Endless { head: head.into(), chunk: chunk.into() }, ..Self::status(200) }
+        Self::hostile(HostileAnswer::Endless { head: head.into(), chunk: chunk.into() })
+    }
+
+    /// An answer that means harm.
+    #[must_use]
+    pub fn hostile(answer: HostileAnswer) -> Self {
+        Self { manner: Manner::Hostile(answer), ..Self::status(200) }
     }
 
     /// Adds a header.
