@@ -2,6 +2,7 @@
 //! stand on a command line; in the folder of a dev stack both can be left out (`.run/dev.env` has them).
 
 mod access;
+mod bench;
 mod drill;
 mod operations;
 mod stack;
@@ -10,11 +11,12 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
+pub(crate) use bench::{Bench, BreakerBench, HostileBench, IsolationBench, SpecialBench};
 pub(crate) use drill::{Drill, DrillFault};
 pub(crate) use operations::{
     Audit, Keys, KeysAction, Migrate, Replay, ReplayAction, Smoke, StartReplay, Tail, Webhooks, WebhooksAction,
 };
-pub(crate) use stack::{Bench, FrontDoor, IsolationBench, SampleProduct, SpecialBench, Status, Supervise, Up};
+pub(crate) use stack::{FrontDoor, SampleProduct, Status, Supervise, Up};
 pub(crate) use tools::{Sign, Sink, Verify};
 
 /// The OneRing partner platform: dev stack, operations and tools.

@@ -5,11 +5,15 @@
 //! repetitions of all of them interleaved, and medians are printed with their range: single figures of a shared machine are
 //! noise.
 
+mod breaker;
 mod commits;
+mod hostile;
+mod hostile_receiver;
 mod http_load;
 mod isolation;
 mod measurements;
 mod paced;
+mod partners;
 mod private_stack;
 mod report;
 mod resources;
@@ -43,6 +47,14 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
         Some(SpecialBench::Isolation(options)) => {
             let limit = OVERHEAD + isolation::limit(&options);
             (on_a_stack(limit, async |stack| isolation::measure(stack, &options).await).await?, options.json)
+        }
+        Some(SpecialBench::Breaker(options)) => {
+            let limit = OVERHEAD + breaker::limit(&options)?;
+            (on_a_stack(limit, async |stack| breaker::measure(stack, &options).await).await?, options.json)
+        }
+        Some(SpecialBench::Hostile(options)) => {
+            let limit = OVERHEAD + hostile::limit(&options);
+            (on_a_stack(limit, async |stack| hostile::measure(stack, &options).await).await?, options.json)
         }
     };
     if report.is_empty() {

@@ -35,8 +35,8 @@ pub use error::{SettingProblem, SettingWarning, SettingsError};
 pub use markdown::configuration_markdown;
 pub use secret::Secret;
 pub use services::{
-    AdminSettings, CliSettings, Common, GatewaySettings, MonitoringSettings, WorkerSettings, load_admin, load_cli,
-    load_gateway, load_monitoring, load_worker,
+    AdminSettings, CliSettings, Common, DeliveryPolicies, GatewaySettings, MonitoringSettings, WorkerSettings,
+    load_admin, load_cli, load_delivery_policies, load_gateway, load_monitoring, load_worker,
 };
 pub use table::VARIABLES;
 pub use values::Values;

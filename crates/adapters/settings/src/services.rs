@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onering_delivery::{BreakerPolicy, FailurePolicy};
+use onering_delivery::{BreakerPolicy, FailurePolicy, RetrySchedule};
 use onering_metrics_model::Thresholds;
 use url::Url;
 
@@ -193,6 +193,28 @@ impl WorkerSettings {
     }
 }
 
+/// When deliveries are tried again and receivers left alone, by a worker of this environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeliveryPolicies {
+    /// How often and after which waits a delivery is tried.
+    pub schedule: RetrySchedule,
+    /// When a subscription that fails is left alone.
+    pub breaker: BreakerPolicy,
+}
+
+impl DeliveryPolicies {
+    /// Makes them from values.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_values(values: &Values) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(values, Service::DeliveryWorker);
+        let schedule = concerns::schedule(&mut reader);
+        let breaker = concerns::breaker(&mut reader);
+        reader.finish(|| Some(Self { schedule: schedule?, breaker: breaker? }))
+    }
+}
+
 /// What the `onering` command takes from its surroundings. Each subcommand asks for what it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CliSettings {
@@ -278,6 +300,14 @@ pub fn load_monitoring() -> Result<MonitoringSettings, SettingsError> {
 /// [`SettingsError`] with everything that is wrong.
 pub fn load_worker() -> Result<WorkerSettings, SettingsError> {
     WorkerSettings::from_values(&Values::from_process())
+}
+
+/// Those of delivery-worker from this process' environment and files.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong.
+pub fn load_delivery_policies() -> Result<DeliveryPolicies, SettingsError> {
+    DeliveryPolicies::from_values(&Values::from_process())
 }
 
 /// Settings of the `onering` command from this process' environment and files.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct Up {
@@ -61,46 +61,4 @@ pub(crate) struct SampleProduct {
     /// Port on 127.0.0.1
     #[arg(long, default_value_t = 8090)]
     pub(crate) port: u16,
-}
-
-#[derive(Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Bench {
-    #[command(subcommand)]
-    pub(crate) what: Option<SpecialBench>,
-    /// How often each measurement is repeated; medians are printed
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
-    pub(crate) repeat: u16,
-    /// Seconds of load in each measurement
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=120))]
-    pub(crate) seconds: u16,
-    /// Concurrent connections of the load
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) connections: u16,
-    /// Also write the figures as JSON to this file
-    #[arg(long)]
-    pub(crate) json: Option<PathBuf>,
-}
-
-/// A benchmark that is not part of the table.
-#[derive(Subcommand)]
-pub(crate) enum SpecialBench {
-    /// How much a hanging and a flooded receiver delay the events of others
-    Isolation(IsolationBench),
-}
-
-#[derive(Args)]
-pub(crate) struct IsolationBench {
-    /// How often it is repeated; medians are printed
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
-    pub(crate) repeat: u16,
-    /// Seconds of load alone, and as many beside the others
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=120))]
-    pub(crate) seconds: u16,
-    /// Events a second to the flooded receiver
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..))]
-    pub(crate) flood: u16,
-    /// Also write the figures as JSON to this file
-    #[arg(long)]
-    pub(crate) json: Option<PathBuf>,
 }

@@ -2,21 +2,18 @@
 //! that hangs and one that is flooded. Both are measured in each repetition, so that what the machine does meanwhile shows
 //! in both.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use onering_clock::Clock;
+use anyhow::ensure;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::http_load::{Connection, WireRequest};
 use super::paced::{self, Latencies};
+use super::partners::{Partner, keep_sending};
 use super::private_stack::{Addresses, PrivateStack};
 use super::report::Report;
 use super::target_sink::{HANG, MARKER, TargetSink};
-use crate::api::Api;
 use crate::args::IsolationBench;
 
 /// Healthy partners, each with a subscription.
@@ -27,8 +24,6 @@ const RATE: u64 = 100;
 const HANGING_RATE: u32 = 50;
 /// The flood comes in so many batches a second.
 const BATCHES: u32 = 10;
-/// What all keys may call an hour: never reached.
-const LIMIT: u64 = 1_000_000_000;
 /// What is left of the flood may take this long to arrive.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -49,39 +44,14 @@ pub(super) async fn measure(stack: &mut PrivateStack, options: &IsolationBench) 
     Ok(report)
 }
 
-/// A partner's key, as requests carry it.
-struct Token(String);
-
-impl Token {
-    fn event(&self, gateway: SocketAddr, mark: &str) -> WireRequest {
-        self.post(gateway, "/v1/external/events", &event(mark))
-    }
-
-    fn batch(&self, gateway: SocketAddr, count: u32) -> WireRequest {
-        let events: Vec<String> = (0..count).map(|_| event("")).collect();
-        self.post(gateway, "/v1/external/events/batch", &format!("[{}]", events.join(",")))
-    }
-
-    fn post(&self, gateway: SocketAddr, path: &str, body: &str) -> WireRequest {
-        let headers = [format!("Authorization: Bearer {}", self.0), "Content-Type: application/json".to_owned()];
-        WireRequest::new("POST", path, gateway, &headers, body.as_bytes())
-    }
-}
-
-/// One event of about 500 bytes.
-fn event(mark: &str) -> String {
-    let filling = "x".repeat(420);
-    format!("{{\"event_type\":\"bench.event\",\"data\":{{{mark}\"filling\":\"{filling}\"}}}}")
-}
-
 struct Isolation<'a> {
     stack: &'a Addresses,
-    healthy: Vec<Token>,
+    healthy: Vec<Partner>,
     /// Of the healthy and of the one that hangs.
     sink: TargetSink,
     /// Of the flood, so that its receiver is not theirs.
     flooded: TargetSink,
-    flooding: Token,
+    flooding: Partner,
     flood: u32,
     duration: Duration,
     repetitions: u32,
@@ -100,9 +70,9 @@ impl<'a> Isolation<'a> {
         let (sink, flooded) = (TargetSink::start()?, TargetSink::start()?);
         let mut healthy = Vec::new();
         for number in 0..PARTNERS {
-            healthy.push(partner(stack, &format!("healthy-{number}"), &sink, "/webhook").await?);
+            healthy.push(subscribed(stack, &format!("healthy-{number}"), &sink, "/webhook").await?);
         }
-        let flooding = partner(stack, "flooded", &flooded, "/webhook").await?;
+        let flooding = subscribed(stack, "flooded", &flooded, "/webhook").await?;
         Ok(Self {
             stack,
             healthy,
@@ -146,24 +116,24 @@ impl<'a> Isolation<'a> {
     async fn latencies(&mut self) -> anyhow::Result<Latencies> {
         let first = self.next_number;
         self.next_number += RATE * self.duration.as_secs().max(1);
-        let request = |number: u64| {
-            let token = &self.healthy[(number % PARTNERS) as usize];
-            token.event(self.stack.gateway, &format!("{MARKER}{number},"))
-        };
+        let request = |number: u64| self.healthy[(number % PARTNERS) as usize].event(&format!("{MARKER}{number},"));
         paced::measure(self.stack.gateway, &self.sink, RATE, self.duration, first, request).await
     }
 
     /// Starts both and waits until they are under way. Each repetition has a hanging receiver of its own, of which nothing
     /// is known yet.
     async fn start_beside(&self) -> anyhow::Result<Beside> {
-        let hanging = partner(self.stack, &format!("hanging-{}", self.repetitions), &self.sink, HANG).await?;
+        let hanging = subscribed(self.stack, &format!("hanging-{}", self.repetitions), &self.sink, HANG).await?;
         let (gateway, stop) = (self.stack.gateway, CancellationToken::new());
-        let one = hanging.event(gateway, "");
-        let batch = self.flooding.batch(gateway, self.flood / BATCHES);
+        let batch_size = self.flood / BATCHES;
+        let (one, batch) = (hanging.event(""), self.flooding.batch(batch_size));
         let before = self.flooded.count();
+        let without_end = 0..u64::MAX;
+        let ones = keep_sending(gateway, without_end.clone(), HANGING_RATE, stop.clone(), move |_| one.clone());
+        let batches = keep_sending(gateway, without_end, BATCHES, stop.clone(), move |_| batch.clone());
         let beside = Beside {
-            hanging: tokio::spawn(keep_sending(gateway, one, HANGING_RATE, 1, stop.clone())),
-            flood: tokio::spawn(keep_sending(gateway, batch, BATCHES, u64::from(self.flood / BATCHES), stop.clone())),
+            hanging: tokio::spawn(ones),
+            flood: tokio::spawn(async move { Ok(batches.await? * u64::from(batch_size)) }),
             stop,
         };
         ensure!(self.flooded.wait_for(before + 1, DRAIN_PATIENCE).await, "the flood does not arrive");
@@ -179,31 +149,9 @@ impl Beside {
     }
 }
 
-async fn partner(stack: &Addresses, owner: &str, sink: &TargetSink, path: &str) -> anyhow::Result<Token> {
-    let key = json!({ "name": owner, "owner_id": owner, "tier": "enterprise", "rate_limit_override": LIMIT });
-    let key = Api::new(&stack.admin, &stack.admin_key)?.post("/v1/admin/external/keys", &key).await?;
-    let token = key["api_key"].as_str().context("no token in the answer")?.to_owned();
-    let url = format!("http://{}{path}", sink.address());
-    let partner = Api::new(&format!("http://{}", stack.gateway).parse()?, &token)?;
-    partner.post("/v1/external/webhooks", &json!({ "url": url, "events": ["bench.event"] })).await?;
-    Ok(Token(token))
-}
-
-/// Sends a request of so many events `rate` times a second until told to stop; answers how many events were accepted.
-async fn keep_sending(
-    gateway: SocketAddr,
-    request: WireRequest,
-    rate: u32,
-    events: u64,
-    stop: CancellationToken,
-) -> anyhow::Result<u64> {
-    let mut connection = Connection::open(gateway).await?;
-    let (started, interval) = (Clock::system().monotonic(), Duration::from_secs(1) / rate);
-    let mut sent = 0_u32;
-    while stop.run_until_cancelled(tokio::time::sleep_until((started + interval * sent).into())).await.is_some() {
-        let status = connection.call(&request).await?;
-        ensure!(status == 202, "events were answered {status}");
-        sent += 1;
-    }
-    Ok(u64::from(sent) * events)
+/// A partner whose events go to this path of this sink.
+async fn subscribed(stack: &Addresses, owner: &str, sink: &TargetSink, path: &str) -> anyhow::Result<Partner> {
+    let partner = Partner::make(stack, owner).await?;
+    partner.subscribe(sink.address(), path, json!({})).await?;
+    Ok(partner)
 }

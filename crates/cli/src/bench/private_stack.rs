@@ -49,6 +49,11 @@ impl PrivateStack {
 
     /// Starts it and waits until it is ready.
     pub(super) async fn start(&mut self) -> anyhow::Result<Addresses> {
+        self.start_with(&[]).await
+    }
+
+    /// The same with variables that win over those this command was given.
+    pub(super) async fn start_with(&mut self, environment: &[(&str, &str)]) -> anyhow::Result<Addresses> {
         let config = StackConfig {
             gateways: 1,
             workers: 1,
@@ -60,7 +65,8 @@ impl PrivateStack {
             own_redis: true,
         };
         stack::lay_out(&self.folder, &config)?;
-        let supervisor = self.supervisor.insert(stack::start_supervisor(&self.folder, Lifetime::Passing)?);
+        let supervisor = stack::start_supervisor(&self.folder, Lifetime::Passing, environment)?;
+        let supervisor = self.supervisor.insert(supervisor);
         stack::wait_until_ready(&self.folder, &config, supervisor, |_| ()).await?;
         let stores = stack::store_addresses(&self.folder)?;
         let admin_key = stack::admin_key(&stores.database_url, None).await?.expose().to_owned();

@@ -1,10 +1,10 @@
-//! Where the benchmark's webhooks go: answers at once, counts, and notes when each numbered event arrived. Save one path,
-//! which never answers.
+//! Where the benchmark's webhooks go: answers at once, counts, and notes when each numbered event arrived; or, while it is
+//! told to fail, refuses. Save one path, which never answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -20,6 +20,8 @@ pub(super) const HANG: &str = "/hang";
 #[derive(Default)]
 struct Seen {
     count: AtomicU64,
+    refused: AtomicU64,
+    fails: AtomicBool,
     arrivals: Mutex<HashMap<u64, Instant>>,
 }
 
@@ -41,8 +43,11 @@ impl TargetSink {
                 .route("/bare", web::get().to(|| async { HttpResponse::Ok().body("{\"bare\":true}") }))
                 .route(HANG, web::to(std::future::pending::<HttpResponse>))
                 .default_service(web::to(move |body: web::Bytes| {
-                    seen.note(&body, &clock);
-                    async { HttpResponse::Ok().finish() }
+                    let answer = match seen.take(&body, &clock) {
+                        true => HttpResponse::Ok().finish(),
+                        false => HttpResponse::ServiceUnavailable().finish(),
+                    };
+                    async move { answer }
                 }))
         })
         .workers(1)
@@ -58,34 +63,67 @@ impl TargetSink {
         self.address
     }
 
+    /// From now on every request is answered 503, or taken again.
+    pub(super) fn fail(&self, fails: bool) {
+        self.seen.fails.store(fails, Ordering::Relaxed);
+    }
+
     /// Requests taken since the start.
     pub(super) fn count(&self) -> u64 {
         self.seen.count.load(Ordering::Relaxed)
     }
 
+    /// Requests answered 503 since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.seen.refused.load(Ordering::Relaxed)
+    }
+
+    /// Different numbered events taken since the start.
+    pub(super) fn numbers(&self) -> u64 {
+        self.seen.arrivals().len() as u64
+    }
+
     /// When the numbered event arrived first.
     pub(super) fn arrival(&self, number: u64) -> Option<Instant> {
-        self.seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+        self.seen.arrivals().get(&number).copied()
     }
 
     /// Waits until `count` requests were taken; false when `patience` was not enough.
     pub(super) async fn wait_for(&self, count: u64, patience: Duration) -> bool {
-        let waiting = async {
-            while self.count() < count {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(patience, waiting).await.is_ok()
+        until(patience, || self.count() >= count).await
+    }
+
+    /// Waits until so many different numbered events were taken; false when `patience` was not enough.
+    pub(super) async fn wait_for_numbers(&self, count: u64, patience: Duration) -> bool {
+        until(patience, || self.numbers() >= count).await
     }
 }
 
+async fn until(patience: Duration, enough: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        while !enough() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(patience, waiting).await.is_ok()
+}
+
 impl Seen {
-    fn note(&self, body: &[u8], clock: &Clock) {
+    /// Whether the request is taken.
+    fn take(&self, body: &[u8], clock: &Clock) -> bool {
+        if self.fails.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
         self.count.fetch_add(1, Ordering::Relaxed);
         if let Some(number) = number_in(body) {
-            let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-            arrivals.entry(number).or_insert_with(|| clock.monotonic());
+            self.arrivals().entry(number).or_insert_with(|| clock.monotonic());
         }
+        true
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

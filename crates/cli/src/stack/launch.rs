@@ -63,14 +63,19 @@ pub(crate) fn lay_out(folder: &RunFolder, config: &StackConfig) -> anyhow::Resul
 }
 
 /// Starts a stack's supervisor. A [`Lifetime::Passing`] stack ends when the standard input of the handle is closed, also
-/// by the end of this process.
-pub(crate) fn start_supervisor(folder: &RunFolder, lifetime: Lifetime) -> anyhow::Result<Child> {
+/// by the end of this process. Its services are told `environment` beside what this process was.
+pub(crate) fn start_supervisor(
+    folder: &RunFolder,
+    lifetime: Lifetime,
+    environment: &[(&str, &str)],
+) -> anyhow::Result<Child> {
     // Absent unless an earlier supervisor was killed.
     fs::remove_file(folder.started()).ok();
     let path = folder.log(supervisor::NAME);
     let log = fs::File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     let mut command = Command::new(std::env::current_exe().context("this program's own path cannot be read")?);
     command.arg("supervise").arg("--folder").arg(folder.path()).stdout(log.try_clone()?).stderr(log);
+    command.envs(environment.iter().copied());
     match lifetime {
         Lifetime::Lasting => command.stdin(Stdio::null()),
         Lifetime::Passing => command.arg("--passing").stdin(Stdio::piped()),

@@ -30,7 +30,7 @@ pub(crate) async fn up(options: Up) -> anyhow::Result<ExitCode> {
         output::line(&format!("note: {switch}"));
     }
     output::line(&format!("starting; logs are in {}", folder.logs().display()));
-    let mut supervisor = start_supervisor(&folder, Lifetime::Lasting)?;
+    let mut supervisor = start_supervisor(&folder, Lifetime::Lasting, &[])?;
     if let Err(error) =
         wait_until_ready(&folder, &config, &mut supervisor, |line| output::line(&format!("  {line}"))).await
     {

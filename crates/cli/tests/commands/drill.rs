@@ -119,7 +119,7 @@ async fn what_a_killed_drill_left_spoils_no_later_one() {
     let keys: Value = serde_json::from_str(&stack.run(&["keys", "list", "--json"]).success()).unwrap();
     assert!(keys["items"][0]["expires_at"].is_string(), "its key ends by itself: {keys:#}");
 
-    let (ran, document) = drill(&stack, "receiver-5xx", &[]);
+    let (ran, document) = drill(&stack, "receiver-5xx", &["--patience", "60"]);
     assert_eq!((ran.code, &document["green"]), (Some(0), &true.into()), "{ran:#?}");
 }
 

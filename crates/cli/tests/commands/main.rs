@@ -6,6 +6,7 @@
     reason = "helpers of tests fail their test, and hand the machine's environment on"
 )]
 
+mod bench;
 mod database;
 mod drill;
 mod receiving;

@@ -24,4 +24,4 @@ pub use redis::{Redis, RedisUrl};
 pub use stack_ports::StackPorts;
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhooks::Webhooks;
-pub(crate) use webhooks::{breaker, failure_policy, replay_window, retention_days, worker_body_bytes};
+pub(crate) use webhooks::{breaker, failure_policy, replay_window, retention_days, schedule, worker_body_bytes};

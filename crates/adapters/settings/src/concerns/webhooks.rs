@@ -55,7 +55,8 @@ impl Webhooks {
     }
 }
 
-fn schedule(reader: &mut Reader<'_>) -> Option<RetrySchedule> {
+/// How often and after which waits a delivery is tried.
+pub(crate) fn schedule(reader: &mut Reader<'_>) -> Option<RetrySchedule> {
     let max_attempts = reader.whole(&WEBHOOKS_MAX_ATTEMPTS);
     let backoff = reader.seconds_list(&WEBHOOKS_BACKOFF_SECONDS);
     // The table has the domain's own bounds, so this refuses nothing that they let through.

@@ -1,0 +1,74 @@
+//! Measurements.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) what: Option<SpecialBench>,
+    /// How often each measurement is repeated; medians are printed
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
+    pub(crate) repeat: u16,
+    /// Seconds of load in each measurement
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub(crate) seconds: u16,
+    /// Concurrent connections of the load
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) connections: u16,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// A benchmark that is not part of the table.
+#[derive(Subcommand)]
+pub(crate) enum SpecialBench {
+    /// How much a hanging and a flooded receiver delay the events of others
+    Isolation(IsolationBench),
+    /// What a receiver that is down for minutes is asked, and how long its events take once it is back
+    Breaker(BreakerBench),
+    /// What a worker's memory does beside receivers that answer with malice
+    Hostile(HostileBench),
+}
+
+#[derive(Args)]
+pub(crate) struct IsolationBench {
+    /// How often it is repeated; medians are printed
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
+    pub(crate) repeat: u16,
+    /// Seconds of load alone, and as many beside the others
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub(crate) seconds: u16,
+    /// Events a second to the flooded receiver
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..))]
+    pub(crate) flood: u16,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BreakerBench {
+    /// Seconds the receiver is down
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..=3_600))]
+    pub(crate) seconds: u16,
+    /// Events a second meanwhile
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) rate: u16,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct HostileBench {
+    /// Seconds of load
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(10..=86_400))]
+    pub(crate) seconds: u32,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
