@@ -1,7 +1,8 @@
 //! One receiver that hangs and one that is flooded, and a third partner who notices neither: what happens to it is told by
 //! the order in which things arrive, not by the clock.
 //!
-//! With the gateway's shares taken out, or the lanes' bounds, this test turns red: the single events wait behind the flood.
+//! While workers empty the stream as fast as it fills, the gateway's shares make no difference to that: with every delivery
+//! admitted the first test stays green. So the second looks at the stream while nobody empties it, and turns red then.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::print_stdout, reason = "a test says what is wrong by failing")]
 
 use std::collections::BTreeSet;
@@ -19,8 +20,12 @@ const STUCK: usize = 3_000;
 const FLOOD: usize = 20_000;
 /// Events of the third, one after the other.
 const SINGLES: usize = 12;
-/// While one of these is on its way the flood may get on by so much; it is ten times as large.
-const OVERTAKEN: usize = FLOOD / 10;
+/// While one of these is on its way the flood may get on by so much; up to 27 was seen.
+const OVERTAKEN: usize = 300;
+/// A flood that would fill the stream, and how much of it may be there: 4,096 make it long, a push of 1,024 may be under way,
+/// and then comes its share of 256.
+const STREAM_FLOOD: usize = 10_000;
+const IN_STREAM: f64 = (4_096 + 1_024 + 256) as f64;
 /// The most events of a batch.
 const BATCH: usize = 1_000;
 /// Everything arrives within this, on a busy machine too.
@@ -134,4 +139,36 @@ async fn a_hanging_and_a_flooded_receiver_do_not_delay_a_third() {
     stack.assert_ledger_balances().await;
     let delivered = stack.number("SELECT count(*) FROM webhook_deliveries WHERE status = 'DELIVERED'").await;
     assert_eq!(delivered, (STUCK + FLOOD + SINGLES) as i64);
+}
+
+/// What the gateway did with deliveries: those in the stream, and those it left to the sweep.
+async fn pushed_and_left(stack: &Stack) -> (f64, f64) {
+    let count = async |name| stack.gateways[0].metric(name, &[]).await.unwrap();
+    (count("onering_stream_pushed_total").await, count("onering_stream_left_to_sweep_total").await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_that_nobody_takes_leaves_room_in_the_stream() {
+    let mut stack = Stack::start(StackOptions::default()).await;
+    let up = Arc::new(AtomicBool::new(true));
+    let (flooded, third) = (Inbox::open(&up, Duration::ZERO).await, Inbox::open(&up, Duration::ZERO).await);
+    let flooding = partner(&stack, "flooding", &flooded, json!({})).await;
+    let innocent = partner(&stack, "innocent", &third, json!({})).await;
+    for worker in &mut stack.workers {
+        assert!(worker.terminate().await.success());
+    }
+    // So that the gateway knows of somebody else.
+    innocent.publish("ring.lost", json!({ "number": 0 })).await;
+    publish_many(&flooding.api, STREAM_FLOOD).await;
+    let all = (STREAM_FLOOD + 1) as f64;
+    let (pushed, left) = eventually(PATIENCE, "each is in the stream or left to the sweep", async || {
+        let (pushed, left) = pushed_and_left(&stack).await;
+        if pushed + left == all { Ok((pushed, left)) } else { Err(format!("{pushed} pushed, {left} left")) }
+    })
+    .await;
+    println!("of a flood of {STREAM_FLOOD}, {pushed} went into the stream and {left} were left to the sweep");
+    assert!(pushed <= IN_STREAM + 1.0, "{pushed} of the flood are in the stream");
+    innocent.publish("ring.lost", json!({ "number": 1 })).await;
+    eventually(PATIENCE, "there is room for the third", async || pushed_and_left(&stack).await == (pushed + 1.0, left))
+        .await;
 }
