@@ -81,7 +81,7 @@ COMMENT ON COLUMN event_types.deprecated IS 'True when partners should move away
 COMMENT ON COLUMN event_types.created_at IS 'When it entered the catalogue.';
 INSERT INTO event_types (name, description, schema) VALUES
     ('webhook.test', 'Sent by the test call of a subscription.',
-     '{"type":"object","required":["test"],"properties":{"test":{"const":true}}}'),
+     '{"type":"object","required":["message","webhook_id"],"properties":{"message":{"type":"string"},"webhook_id":{"type":"string"},"sign_with":{"const":"current"}}}'),
     ('ring.forged', 'A ring was made.',
      '{"type":"object","required":["ring_id"],"properties":{"ring_id":{"type":"string"},"bearer":{"type":"string"}}}'),
     ('draft.published', 'A draft was published.',

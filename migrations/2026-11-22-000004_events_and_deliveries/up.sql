@@ -55,6 +55,8 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (queued_until) WHERE q
 CREATE INDEX webhook_deliveries_held ON webhook_deliveries (held_reason, delivery_id) WHERE held_reason IS NOT NULL;
 CREATE INDEX webhook_deliveries_held_webhook ON webhook_deliveries (held_reason, webhook_id, delivery_id)
     WHERE held_reason IS NOT NULL;
+-- What one subscription is to get again: written for failures only.
+CREATE INDEX webhook_deliveries_retrying ON webhook_deliveries (webhook_id, delivery_id) WHERE status = 'RETRYING';
 -- What failed for good is rare and looked for often.
 CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (delivery_id) WHERE status IN ('DEAD', 'REPLAY_EXPIRED', 'CANCELLED');
 -- A partner's list, newest first.

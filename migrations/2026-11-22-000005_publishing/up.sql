@@ -75,7 +75,7 @@ CREATE FUNCTION onering.ingest_events(
     lease interval, hold text)
 RETURNS TABLE (event_id uuid, matched integer, delivery_id uuid, webhook_id uuid, queued_until timestamptz, created_at timestamptz)
 -- PL/pgSQL, because it keeps the plan of its statement for the session; a function in SQL plans it at every call.
-LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -84,7 +84,7 @@ BEGIN
                              idempotency_owners, idempotency_keys, idempotency_digests)
             AS t (event_id, owner_id, event_type, body, occurred_at, publisher_key_id, idem_owner, idem_key, idem_digest)
     ), claimed AS (
-        INSERT INTO idempotency_keys AS k (owner_id, idempotency_key, body_digest, event_id, created_at)
+        INSERT INTO public.idempotency_keys AS k (owner_id, idempotency_key, body_digest, event_id, created_at)
         SELECT i.idem_owner, i.idem_key, i.idem_digest, i.event_id, now() FROM input AS i WHERE i.idem_key IS NOT NULL
         -- In one order everywhere: two batches with the same keys wait for each other and never deadlock.
         ORDER BY i.idem_owner, i.idem_key, i.event_id
@@ -103,13 +103,13 @@ BEGIN
         FROM accepted AS a
         JOIN patterns AS p ON p.event_type = a.event_type
         JOIN LATERAL (
-            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM public.external_webhooks AS s
             WHERE a.owner_id <> '*' AND s.owner_id = a.owner_id AND s.deleted_at IS NULL
             UNION ALL
-            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM external_webhooks AS s
+            SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM public.external_webhooks AS s
             WHERE a.owner_id = '*' AND s.deleted_at IS NULL
         ) AS w ON w.events && p.patterns
-        JOIN partners AS r ON r.owner_id = w.owner_id
+        JOIN public.partners AS r ON r.owner_id = w.owner_id
         WHERE (w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body)))
           -- A subscription is not sent the news of its own failure: its receiver is the one that does not answer.
           AND (a.event_type NOT IN ('webhook.failing', 'webhook.disabled')
@@ -117,12 +117,12 @@ BEGIN
     ), counts AS (
         SELECT q.event_id, count(*)::integer AS matched FROM pairs AS q GROUP BY q.event_id
     ), events AS (
-        INSERT INTO webhook_events AS e (event_id, owner_id, event_type, body, matched, publisher_key_id, occurred_at, created_at)
+        INSERT INTO public.webhook_events AS e (event_id, owner_id, event_type, body, matched, publisher_key_id, occurred_at, created_at)
         SELECT a.event_id, a.owner_id, a.event_type, a.body, coalesce(c.matched, 0), a.publisher_key_id, a.occurred_at, now()
         FROM accepted AS a LEFT JOIN counts AS c ON c.event_id = a.event_id
         RETURNING e.event_id, e.matched
     ), deliveries AS (
-        INSERT INTO webhook_deliveries AS d (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, queued_until, created_at)
+        INSERT INTO public.webhook_deliveries AS d (delivery_id, event_id, webhook_id, owner_id, event_type, held_reason, queued_until, created_at)
         SELECT onering.sibling_id(q.event_id), q.event_id, q.webhook_id, q.owner_id, q.event_type, q.held,
                CASE WHEN q.held IS NULL THEN now() + lease END, now()
         FROM pairs AS q
@@ -138,7 +138,9 @@ COMMENT ON FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], times
     'lease: how long the caller has to queue the deliveries before the sweep does. hold: a held_reason for all of them, or null.';
 
 CREATE FUNCTION onering.publish_event(owner text, type text, data jsonb, idempotency_key text DEFAULT NULL) RETURNS uuid
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- It runs with its owner's rights, so it reaches nothing that somebody else may have put into a schema: public is not searched,
+-- and its tables are named with it.
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     new_id uuid := onering.uuid_v7();
     happened timestamptz := clock_timestamp();
@@ -170,7 +172,7 @@ BEGIN
         -- Due at once: the NOTIFY below wakes a worker's sweep when the caller commits.
         interval '0', NULL) AS i;
     IF NOT FOUND THEN
-        SELECT k.event_id, k.body_digest INTO known FROM idempotency_keys AS k
+        SELECT k.event_id, k.body_digest INTO known FROM public.idempotency_keys AS k
         WHERE k.owner_id = key_owner AND k.idempotency_key = publish_event.idempotency_key;
         IF known.body_digest IS DISTINCT FROM digest THEN
             RAISE EXCEPTION 'idempotency key % was used before with other content', quote_literal(idempotency_key)

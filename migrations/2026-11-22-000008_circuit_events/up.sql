@@ -15,7 +15,7 @@ CREATE INDEX circuit_events_age ON circuit_events (at);
 CREATE INDEX circuit_events_open ON circuit_events (open_until) WHERE open_until IS NOT NULL;
 COMMENT ON TABLE circuit_events IS
     'What became of subscriptions'' circuit breakers: written by the worker whose call changed one. For people and '
-    'metrics; the breakers themselves are in Redis, and nothing decides by these rows.';
+    'metrics, and for the test call, which refuses where it would wait; whether a delivery is sent is decided by the breakers in Redis.';
 COMMENT ON COLUMN circuit_events.webhook_id IS 'The subscription.';
 COMMENT ON COLUMN circuit_events.at IS 'When, by this server''s clock.';
 COMMENT ON COLUMN circuit_events.kind IS

@@ -1,7 +1,9 @@
 -- Failing subscriptions: their partners are warned, and in the end they are disabled, each step told once.
-ALTER TABLE external_webhooks ADD COLUMN failure_warnings smallint NOT NULL DEFAULT 0 CHECK (failure_warnings >= 0);
+ALTER TABLE external_webhooks ADD COLUMN failure_warnings smallint NOT NULL DEFAULT 0 CHECK (failure_warnings >= 0),
+    ADD COLUMN failure_warned_at timestamptz;
 COMMENT ON COLUMN external_webhooks.failure_warnings IS
     'How many times its partner was warned of the failure that began at failing_since; 0 while it succeeds.';
+COMMENT ON COLUMN external_webhooks.failure_warned_at IS 'When its partner was last warned of it; null while it succeeds.';
 COMMENT ON COLUMN external_webhooks.disabled_by IS
     'Who disabled it: platform (the receiver answered 410, or failed for too long), which its owner may undo, or operator, which '
     'only operators may.';
@@ -12,10 +14,11 @@ COMMENT ON TABLE admin_audit_log IS
 CREATE FUNCTION onering.forget_failure_warnings() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.failure_warnings := 0;
+    NEW.failure_warned_at := NULL;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION onering.forget_failure_warnings() IS 'Keeps failure_warnings at 0 while a subscription does not fail.';
+COMMENT ON FUNCTION onering.forget_failure_warnings() IS 'Keeps failure_warnings at 0 and failure_warned_at null while a subscription does not fail.';
 CREATE TRIGGER warnings_end_with_the_failure BEFORE UPDATE OF failing_since ON external_webhooks FOR EACH ROW
     WHEN (NEW.failing_since IS NULL AND NEW.failure_warnings <> 0) EXECUTE FUNCTION onering.forget_failure_warnings();
 

@@ -26,7 +26,8 @@ fn ids(requests: &[Received]) -> BTreeSet<String> {
 
 async fn fails_for(stack: &Stack, subscription: &Subscription, days: u32) {
     let moved = format!(
-        "UPDATE external_webhooks SET failing_since = now() - interval '{days} days 1 minute' \
+        "UPDATE external_webhooks SET failing_since = now() - interval '{days} days 1 minute', \
+             failure_warned_at = failure_warned_at - interval '2 days' \
          WHERE onering.typeid('wh', webhook_id) = '{}'",
         subscription.id
     );

@@ -20,22 +20,9 @@ impl WebhookOperations {
 
     pub(crate) async fn queue(&self, work: Work, body: Bytes) {
         let delivery_id = work.delivery_id;
-        if let Err(error) = self.parts().queue.deliveries().push(&[entry(work, body)]).await {
+        if let Err(error) = self.parts().queue.deliveries().push(&[StreamEntry::new(&work, &body)]).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, { field::DELIVERY_ID } = %delivery_id, "a delivery was not queued; the sweep will find it");
         }
-    }
-}
-
-fn entry(work: Work, body: Bytes) -> StreamEntry {
-    StreamEntry {
-        delivery_id: work.delivery_id,
-        event_id: work.event_id,
-        webhook_id: work.webhook_id,
-        attempt_count: work.lease.attempts_made.into(),
-        queued_until: work.lease.until.to_utc(),
-        created_at: work.created_at.to_utc(),
-        event_type: work.event_type.into(),
-        body: Some(body),
     }
 }

@@ -78,7 +78,7 @@ pub struct SubscriptionView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = WaitingDeliveries)]
 pub struct WaitingView {
-    /// Waiting for a first attempt, the held ones included.
+    /// Waiting for a first attempt, the held ones included; those not held are counted among the partner's 20,000 newest deliveries.
     pub pending: u64,
     /// Waiting for another attempt.
     pub retrying: u64,

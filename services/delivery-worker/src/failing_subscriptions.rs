@@ -30,7 +30,8 @@ async fn look(context: &Context, policy: &FailurePolicy) -> Result<(), StoreErro
         if context.stop.is_cancelled() {
             return Ok(());
         }
-        let Some(step) = policy.due(subscription.failing_for, subscription.warnings) else { continue };
+        let step = policy.due(subscription.failing_for, subscription.warnings, subscription.since_warning);
+        let Some(step) = step else { continue };
         match store::take(&mut connection, &subscription, step).await {
             Ok(true) => follow(context, &subscription, step).await,
             Ok(false) => {}

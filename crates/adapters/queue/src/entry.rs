@@ -6,6 +6,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use chrono::{DateTime, Utc};
+use onering_delivery::Work;
 use onering_ids::{DeliveryId, EventId, SubscriptionId};
 use uuid::Uuid;
 
@@ -44,6 +45,21 @@ pub struct StreamEntry {
 pub struct GarbledEntry(&'static str);
 
 impl StreamEntry {
+    /// The entry of a delivery that was just written.
+    #[must_use]
+    pub fn new(work: &Work, body: &Bytes) -> Self {
+        Self {
+            delivery_id: work.delivery_id,
+            event_id: work.event_id,
+            webhook_id: work.webhook_id,
+            attempt_count: work.lease.attempts_made.into(),
+            queued_until: work.lease.until.to_utc(),
+            created_at: work.created_at.to_utc(),
+            event_type: work.event_type.to_string(),
+            body: (body.len() <= INLINE_BODY_LIMIT).then(|| body.clone()),
+        }
+    }
+
     /// The binary form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

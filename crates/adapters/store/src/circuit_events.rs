@@ -1,6 +1,7 @@
 //! What became of subscriptions' circuit breakers, for people and metrics.
 //!
-//! The breakers themselves are in Redis; nothing decides by these rows. Monitoring reads them (`monitoring_reads`).
+//! The breakers themselves are in Redis, and whether a delivery is sent is decided there. Monitoring reads these rows
+//! (`monitoring_reads`), and so does the test call of a subscription, to refuse at once where it would wait.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};

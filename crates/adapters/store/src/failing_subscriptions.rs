@@ -23,7 +23,7 @@ pub(crate) use self::telling::tell_gone;
 use self::telling::{Trouble, host_of, tell};
 use crate::columns::{count, interval, smallint, word};
 use crate::monitoring_reads::waiting_of;
-use crate::statement::statement;
+use crate::statement::{newest_of_owner, statement};
 use crate::{Context, StoreError};
 
 /// A subscription that has failed for some time without a success, and still does.
@@ -41,6 +41,8 @@ pub struct FailingSubscription {
     pub failing_for: Duration,
     /// Warnings given since.
     pub warnings: u16,
+    /// How long ago the last of them was given, in whole seconds.
+    pub since_warning: Option<Duration>,
 }
 
 statement! {
@@ -48,9 +50,9 @@ statement! {
     /// within a day.
     pub(super) struct Failing {
         at_least: PgInterval => Interval,
-    } -> (SqlUuid, Text, Text, Timestamptz, BigInt, SmallInt) =
+    } -> (SqlUuid, Text, Text, Timestamptz, BigInt, SmallInt, Nullable<BigInt>) =
         "SELECT w.webhook_id, w.owner_id, w.url, w.failing_since, floor(extract(epoch FROM now() - w.failing_since))::bigint,
-             w.failure_warnings
+             w.failure_warnings, floor(extract(epoch FROM now() - w.failure_warned_at))::bigint
          FROM external_webhooks AS w
          WHERE w.failing_since <= now() - $1 AND w.status = 'active' AND w.deleted_at IS NULL
              AND EXISTS (SELECT FROM delivery_stats AS s
@@ -61,14 +63,17 @@ statement! {
 
 statement! {
     /// What went wrong last, looked for among the owner's newest deliveries.
-    struct LastError<'a> {
+    pub(super) struct LastError<'a> {
         owner_id: &'a str => Text,
         webhook_id: Uuid => SqlUuid,
-    } -> Nullable<Text> =
-        "SELECT d.last_error FROM (
-             SELECT delivery_id, webhook_id, last_error FROM webhook_deliveries WHERE owner_id = $1
-             ORDER BY delivery_id DESC LIMIT 20000) AS d
-         WHERE d.webhook_id = $2 AND d.last_error IS NOT NULL ORDER BY d.delivery_id DESC LIMIT 1";
+    } -> Nullable<Text> = concat!(
+        "SELECT d.last_error
+         FROM (SELECT $1 AS owner, '00000000-0000-0000-0000-000000000000'::uuid AS first,
+                   'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid AS after OFFSET 0) AS a CROSS JOIN LATERAL (",
+        newest_of_owner!(),
+        " LIMIT 20000) AS d
+         WHERE d.webhook_id = $2 AND d.last_error IS NOT NULL ORDER BY d.delivery_id DESC LIMIT 1"
+    );
 }
 
 statement! {
@@ -80,6 +85,7 @@ statement! {
         warnings_before: i16 => SmallInt,
     } -> () =
         "UPDATE external_webhooks SET failure_warnings = $1,
+             failure_warned_at = CASE WHEN $2 IS NULL THEN now() ELSE failure_warned_at END,
              status = CASE WHEN $2 IS NULL THEN status ELSE 'disabled' END,
              disabled_by = CASE WHEN $2 IS NOT NULL THEN 'platform' END,
              disabled_reason = $2,
@@ -88,7 +94,7 @@ statement! {
          WHERE webhook_id = $3 AND failing_since = $4 AND failure_warnings = $5 AND status = 'active' AND deleted_at IS NULL";
 }
 
-type Row = (Uuid, String, String, DateTime<Utc>, i64, i16);
+type Row = (Uuid, String, String, DateTime<Utc>, i64, i16, Option<i64>);
 
 /// The active subscriptions that have failed for `at_least` so long and failed again within the last day. Their number is
 /// that of broken receivers; nothing of healthy ones is read.
@@ -102,17 +108,22 @@ pub async fn list(
     let query = Failing { at_least: interval(at_least) };
     let rows: Vec<Row> = query.load(connection).await.during("look for failing subscriptions")?;
     rows.into_iter()
-        .map(|(webhook_id, owner_id, url, failing_since, seconds, warnings)| {
+        .map(|(webhook_id, owner_id, url, failing_since, failing_for, warnings, since_warning)| {
             Ok(FailingSubscription {
                 webhook_id: SubscriptionId::from_uuid(webhook_id),
                 owner_id: word("external_webhooks", "owner_id", &owner_id)?,
                 host: host_of(&url),
                 failing_since,
-                failing_for: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+                failing_for: seconds(failing_for),
                 warnings: count(warnings),
+                since_warning: since_warning.map(seconds),
             })
         })
         .collect()
+}
+
+fn seconds(number: i64) -> Duration {
+    Duration::from_secs(u64::try_from(number).unwrap_or(0))
 }
 
 /// Takes a step with a subscription, unless it has changed since it was read: it was delivered to, somebody else took the

@@ -200,6 +200,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
         failure_warnings -> SmallInt,
+        failure_warned_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -140,6 +140,19 @@ macro_rules! held_reasons {
 }
 pub(crate) use held_reasons;
 
+/// For statements: the newest deliveries of `a.owner` from `a.first` until before `a.after`, by whatever `a` is beside this (LATERAL).
+///
+/// Whole index keys are compared, with values the planner does not see: it has no other index for that. By `owner_id = …` it may
+/// walk everybody's newest deliveries in the hope of meeting this owner's soon.
+macro_rules! newest_of_owner {
+    () => {
+        "SELECT * FROM webhook_deliveries AS c \
+         WHERE (c.owner_id, c.delivery_id) >= (a.owner, a.first) AND (c.owner_id, c.delivery_id) < (a.owner, a.after) \
+         ORDER BY c.owner_id DESC, c.delivery_id DESC"
+    };
+}
+pub(crate) use newest_of_owner;
+
 #[cfg(test)]
 mod tests {
     use diesel::sql_types::{BigInt, Text};

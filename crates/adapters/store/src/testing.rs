@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use onering_clock::Clock;
 use onering_delivery::{AttemptLog, AttemptOutcome, DatabaseTime, HeldReason, Ledger, Settlement, Transition, Work};
 use onering_ids::{EventId, OwnerId, Recipient, SubscriptionId};
-use onering_testkit::{Template, TestDatabase, postgres_from};
+use onering_testkit::{Template, TestDatabase, eventually, postgres_from};
 
 use crate::ingest::{IncomingEvent, Ingested};
 use crate::leases::{Swept, Wanted};
@@ -162,4 +162,14 @@ impl World {
         let transition = Transition::Delivered { at: self.now(), latency_ms: 123 };
         self.result(work, transition, AttemptOutcome::Delivered)
     }
+}
+
+/// Waits until somebody waits for a lock in the database of this connection.
+pub(crate) async fn somebody_waits_for_a_lock(connection: &mut AsyncPgConnection) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually(Duration::from_secs(30), "somebody waits for a lock", async || {
+        sql::<BigInt>(waiting).get_result::<i64>(connection).await.unwrap() > 0
+    })
+    .await;
 }

@@ -53,15 +53,20 @@ impl FailurePolicy {
         days(*self.warn_days.first().unwrap_or(&self.disable_days))
     }
 
-    /// What is due for a subscription that has failed for so long and has had so many warnings.
+    /// What is due for a subscription that has failed for so long and has had so many warnings, the last one so long ago.
+    ///
+    /// All warnings come before the end, and the last of them as long before it as the days say: also when nothing was sent
+    /// for weeks, and the failure is found old when it is first seen.
     #[must_use]
-    pub fn due(&self, failing_for: Duration, warnings: u16) -> Option<FailureStep> {
-        if failing_for >= days(self.disable_days) {
-            return Some(FailureStep::Disable);
-        }
+    pub fn due(&self, failing_for: Duration, warnings: u16, since_warning: Option<Duration>) -> Option<FailureStep> {
         let passed = self.warn_days.iter().filter(|warn| failing_for >= days(**warn)).count();
         let passed = u16::try_from(passed).unwrap_or(u16::MAX);
-        (passed > warnings).then_some(FailureStep::Warn { warnings: passed })
+        if passed > warnings {
+            return Some(FailureStep::Warn { warnings: passed });
+        }
+        let notice = days(self.disable_days - self.warn_days.last().copied().unwrap_or(0));
+        let had_notice = self.warn_days.is_empty() || since_warning.is_none_or(|since| since >= notice);
+        (failing_for >= days(self.disable_days) && had_notice).then_some(FailureStep::Disable)
     }
 }
 
@@ -81,26 +86,35 @@ mod tests {
         assert_eq!(policy.first(), DAY);
         let moment = Duration::from_secs(1);
         let warn = |warnings| Some(FailureStep::Warn { warnings });
-        for (failing_for, warnings, due) in [
-            (DAY - moment, 0, None),
-            (DAY, 0, warn(1)),
-            (DAY, 1, None),
-            (3 * DAY - moment, 1, None),
-            (3 * DAY, 1, warn(2)),
-            (4 * DAY, 0, warn(2)),
-            (5 * DAY - moment, 2, None),
-            (5 * DAY, 2, Some(FailureStep::Disable)),
-            (50 * DAY, 0, Some(FailureStep::Disable)),
+        let (none, disable) = (Duration::ZERO, Some(FailureStep::Disable));
+        for (failing_for, warnings, since_warning, due) in [
+            (DAY - moment, 0, None, None),
+            (DAY, 0, None, warn(1)),
+            (DAY, 1, Some(none), None),
+            (3 * DAY - moment, 1, Some(2 * DAY - moment), None),
+            (3 * DAY, 1, Some(2 * DAY), warn(2)),
+            (4 * DAY, 0, None, warn(2)),
+            (5 * DAY - moment, 2, Some(2 * DAY - moment), None),
+            (5 * DAY, 2, Some(2 * DAY), disable),
+            // Nothing was sent for long: it is warned first, and has the last days that everybody has.
+            (50 * DAY, 0, None, warn(2)),
+            (50 * DAY, 1, Some(49 * DAY), warn(2)),
+            (50 * DAY, 2, Some(none), None),
+            (52 * DAY - moment, 2, Some(2 * DAY - moment), None),
+            (52 * DAY, 2, Some(2 * DAY), disable),
+            // When it was warned is not known: by a worker of an older version.
+            (52 * DAY, 2, None, disable),
         ] {
-            assert_eq!(policy.due(failing_for, warnings), due, "{failing_for:?} after {warnings} warnings");
+            let found = policy.due(failing_for, warnings, since_warning);
+            assert_eq!(found, due, "{failing_for:?} after {warnings} warnings, {since_warning:?} ago");
         }
     }
 
     #[test]
     fn without_warnings_there_is_only_the_end() {
         let policy = FailurePolicy::new(Vec::new(), 2).unwrap();
-        assert_eq!((policy.first(), policy.due(2 * DAY - Duration::from_secs(1), 0)), (2 * DAY, None));
-        assert_eq!(policy.due(2 * DAY, 0), Some(FailureStep::Disable));
+        assert_eq!((policy.first(), policy.due(2 * DAY - Duration::from_secs(1), 0, None)), (2 * DAY, None));
+        assert_eq!(policy.due(2 * DAY, 0, None), Some(FailureStep::Disable));
     }
 
     #[test]
@@ -119,18 +133,23 @@ mod tests {
             warn in prop::collection::btree_set(1_u16..50, 0..6),
             hours in 0_u32..3_000,
             warnings in 0_u16..8,
+            since_warning in prop::option::of(0_u32..3_000),
         ) {
+            let warnings_there_are = warn.len();
             let policy = FailurePolicy::new(warn.into_iter().collect(), 60).unwrap();
+            let since_warning = since_warning.map(|hours| Duration::from_secs(3_600) * hours);
             let failing_for = Duration::from_secs(3_600) * hours;
-            match policy.due(failing_for, warnings) {
+            match policy.due(failing_for, warnings, since_warning) {
                 Some(FailureStep::Warn { warnings: given }) => {
                     prop_assert!(given > warnings);
-                    prop_assert_eq!(policy.due(failing_for, given), None);
+                    prop_assert_eq!(policy.due(failing_for, given, Some(Duration::ZERO)), None);
                 }
-                Some(FailureStep::Disable) => prop_assert!(failing_for >= DAY * 60),
-                None => prop_assert!(failing_for < DAY * 60),
+                Some(FailureStep::Disable) => {
+                    prop_assert!(failing_for >= DAY * 60 && usize::from(warnings) >= warnings_there_are);
+                }
+                None => prop_assert!(failing_for < DAY * 60 || since_warning.is_some()),
             }
-            prop_assert!(failing_for >= policy.first() || policy.due(failing_for, 0).is_none());
+            prop_assert!(failing_for >= policy.first() || policy.due(failing_for, 0, None).is_none());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use onering_delivery::Work;
-use onering_queue::{DeliveryStream, INLINE_BODY_LIMIT, QueueError, StreamEntry};
+use onering_queue::{DeliveryStream, QueueError, StreamEntry};
 use onering_service_kit::{Tasks, error_chain};
 use onering_telemetry::field;
 use onering_telemetry::metrics::Counter;
@@ -50,22 +50,9 @@ impl Pusher {
 
     /// Takes one delivery over, never waiting.
     pub(super) fn push(&self, work: &Work, body: &Bytes) {
-        if self.entries.try_send(entry(work, body)).is_err() {
+        if self.entries.try_send(StreamEntry::new(work, body)).is_err() {
             self.metrics.left_to_sweep.inc();
         }
-    }
-}
-
-fn entry(work: &Work, body: &Bytes) -> StreamEntry {
-    StreamEntry {
-        delivery_id: work.delivery_id,
-        event_id: work.event_id,
-        webhook_id: work.webhook_id,
-        attempt_count: work.lease.attempts_made.into(),
-        queued_until: work.lease.until.to_utc(),
-        created_at: work.created_at.to_utc(),
-        event_type: work.event_type.to_string(),
-        body: (body.len() <= INLINE_BODY_LIMIT).then(|| body.clone()),
     }
 }
 

@@ -32,11 +32,12 @@ async fn two_workers_warn_once_and_disable_once() {
     bench.wait_for("status = 'DEAD'", 3).await;
     let days_ago = async |days: u32| {
         let moved = format!("UPDATE external_webhooks SET failing_since = now() - interval '{days} days 1 minute'");
+        let moved = format!("{moved}, failure_warned_at = failure_warned_at - interval '2 days'");
         bench.sql(&format!("{moved} WHERE webhook_id = '{}'", webhook.uuid())).await;
     };
-    days_ago(1).await;
+    days_ago(3).await;
     let warning = one(&operations, "webhook.failing").await;
-    assert_eq!((&warning["webhook_id"], &warning["days"]), (&json!(webhook), &json!(1)));
+    assert_eq!((&warning["webhook_id"], &warning["days"]), (&json!(webhook), &json!(3)));
     assert_eq!(
         (&warning["host"], &warning["waiting"]),
         (&json!("127.0.0.1"), &json!(0)),

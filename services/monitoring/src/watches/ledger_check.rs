@@ -2,7 +2,6 @@
 //! round, so that a loss that shows late (in what was held for a week, say) is found as well.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveTime, Utc};
 use onering_service_kit::error_chain;
@@ -10,12 +9,10 @@ use onering_telemetry::{Metrics, MetricsError, field};
 
 use super::ledger_gauges::LedgerGauges;
 use super::older_days::OlderDays;
+use super::rest::Rest;
 use crate::operations::{read_days, read_ledger, read_unbalanced};
 use crate::sources::{DAY, ReadError, Sources, day_before};
 
-/// The check counts every row of a day. However many there are, it takes at most about a tenth of one connection's time:
-/// after a long one the next rounds are left out.
-const REST: u32 = 9;
 /// Events named in the log when the ledger does not balance.
 const NAMED: u32 = 10;
 
@@ -24,13 +21,13 @@ const NAMED: u32 = 10;
 pub(super) struct LedgerCheck {
     sources: Sources,
     gauges: LedgerGauges,
+    /// The check counts every row of a day, however many there are.
+    rest: Rest,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Before this the last check has not been made up for.
-    rest_until: Option<Instant>,
     /// What the last check said, so that the log tells it when that changes.
     said: Verdict,
     /// What is known of the days before today.
@@ -45,25 +42,22 @@ struct Verdict {
 
 impl LedgerCheck {
     pub(super) fn new(metrics: &Metrics, sources: Sources) -> Result<Self, MetricsError> {
-        let state =
-            State { rest_until: None, said: Verdict { balances: true, missing: 0 }, older: OlderDays::default() };
-        Ok(Self { sources, gauges: LedgerGauges::declare(metrics)?, state: Mutex::new(state) })
+        let state = State { said: Verdict { balances: true, missing: 0 }, older: OlderDays::default() };
+        let gauges = LedgerGauges::declare(metrics)?;
+        Ok(Self { sources, gauges, rest: Rest::default(), state: Mutex::new(state) })
     }
 
     /// Counts and shows, unless it rests.
     pub(super) async fn check(&self) -> Result<(), ReadError> {
         let began = self.sources.clock.monotonic();
-        if self.state().rest_until.is_some_and(|end| began < end) {
+        if !self.rest.is_over(began) {
             return Ok(());
         }
         let checked = match self.check_last_day().await {
             Ok(()) => self.check_older_day().await,
             failed => failed,
         };
-        let ended = self.sources.clock.monotonic();
-        // A database that is away costs nothing, and is asked again at once when it is back.
-        let costly = matches!(checked, Ok(()) | Err(ReadError::TooSlow(_)));
-        self.state().rest_until = costly.then(|| rest_until(began, ended));
+        self.rest.after(began, self.sources.clock.monotonic(), &checked);
         checked
     }
 
@@ -85,7 +79,11 @@ impl LedgerCheck {
 
     async fn check_older_day(&self) -> Result<(), ReadError> {
         let days = read_days(&self.sources).await?;
-        let Some(day) = self.state().older.next(&days, self.sources.now().date_naive()) else { return Ok(()) };
+        let today = self.sources.now().date_naive();
+        let Some(day) = self.state().older.next(&days, today) else {
+            self.gauges.show_days(0, 0);
+            return Ok(());
+        };
         let from = day.and_time(NaiveTime::MIN).and_utc();
         let to = from + DAY;
         let report = read_ledger(&self.sources, from, to).await?;
@@ -114,25 +112,5 @@ impl LedgerCheck {
     /// Never held across an await.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn rest_until(began: Instant, ended: Instant) -> Instant {
-    let took: Duration = ended.saturating_duration_since(began);
-    ended + took * REST
-}
-
-#[cfg(test)]
-mod tests {
-    use onering_clock::Clock;
-
-    use super::*;
-
-    #[test]
-    fn a_long_check_is_made_up_for() {
-        let began = Clock::manual(DateTime::UNIX_EPOCH).monotonic();
-        let ended = began + Duration::from_secs(7);
-        assert_eq!(rest_until(began, ended) - ended, Duration::from_secs(63));
-        assert_eq!(rest_until(began, began), began);
     }
 }

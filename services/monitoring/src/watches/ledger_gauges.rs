@@ -38,10 +38,11 @@ impl LedgerGauges {
             )?,
             days_unbalanced: metrics.gauge(
                 "onering_ledger_partitions_unbalanced",
-                "Those of the days counted that did not balance when they were last counted.",
+                "Those of the days counted that did not balance when they were last counted; NaN before the first is.",
             )?,
         };
         gauges.show_nothing();
+        gauges.days_unbalanced.set(UNKNOWN);
         Ok(gauges)
     }
 

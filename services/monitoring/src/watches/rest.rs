@@ -55,6 +55,9 @@ mod tests {
         assert!(rest.is_over(began), "what took no time is looked at each round");
         rest.after::<()>(began, began + second, &Err(ReadError::TooSlow(second)));
         assert!(!rest.is_over(began + second), "what was given up has cost as much");
+        let ended_by_postgres = StoreError::NotFound { what: "time left of its statement_timeout" };
+        rest.after::<()>(began, began + second, &Err(ended_by_postgres.into()));
+        assert!(!rest.is_over(began + second), "so has what Postgres gave up");
         let refused = StoreError::Connect { source: "refused".into() };
         rest.after::<()>(began, began + second, &Err(refused.into()));
         assert!(rest.is_over(began + second));

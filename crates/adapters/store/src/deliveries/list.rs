@@ -13,7 +13,7 @@ use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use uuid::Uuid;
 
 use super::row::{Delivery, Row};
-use crate::statement::{PlannedEachTime, held_reasons, statement};
+use crate::statement::{PlannedEachTime, held_reasons, newest_of_owner, statement};
 use crate::{Context, StoreError};
 
 const LIST: &str = "list deliveries";
@@ -104,16 +104,6 @@ macro_rules! asked_owner {
     () => {
         "(SELECT $1 AS first, $2 AS after, \
          coalesce($3, (SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = $4)) AS owner OFFSET 0) AS a"
-    };
-}
-
-/// Whole index keys are compared, with values the planner does not see: it has no other index for that. By `owner_id = …` it may
-/// walk everybody's newest deliveries in the hope of meeting this owner's soon.
-macro_rules! newest_of_owner {
-    () => {
-        "SELECT * FROM webhook_deliveries AS c \
-         WHERE (c.owner_id, c.delivery_id) >= (a.owner, a.first) AND (c.owner_id, c.delivery_id) < (a.owner, a.after) \
-         ORDER BY c.owner_id DESC, c.delivery_id DESC"
     };
 }
 

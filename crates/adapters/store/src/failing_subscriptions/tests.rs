@@ -90,7 +90,9 @@ async fn a_warning_is_given_once_and_told_to_partner_and_operators() {
     let found = listed(&mut world).await.remove(0);
     assert!(take(&mut world.connection, &found, WARN).await.unwrap());
     assert!(!take(&mut world.connection, &found, WARN).await.unwrap(), "another worker comes too late");
-    assert_eq!(listed(&mut world).await[0].warnings, 1);
+    assert_eq!(found.since_warning, None);
+    let after = listed(&mut world).await.remove(0);
+    assert!(after.warnings == 1 && after.since_warning.is_some_and(|since| since < DAY), "{after:?}");
     assert_eq!(state(&mut world).await, "active 1 f;active 0 f");
 
     let told = events(&mut world).await;
@@ -172,13 +174,16 @@ async fn whatever_ends_the_failure_forgets_the_warnings() {
     failing_again(&mut world, webhook_id).await;
     let found = listed(&mut world).await.remove(0);
     assert!(take(&mut world.connection, &found, WARN).await.unwrap());
+    world.sql("UPDATE external_webhooks SET failure_warned_at = now() - interval '2 days'").await;
     let found = listed(&mut world).await.remove(0);
+    assert_eq!(found.since_warning, Some(2 * DAY));
     assert!(take(&mut world.connection, &found, FailureStep::Disable).await.unwrap());
     let active = SubscriptionChange { status: Some(WantedStatus::Active), ..SubscriptionChange::default() };
     let owner = "acme".parse().unwrap();
     subscriptions::update(&mut world.connection, &owner, webhook_id, active).await.unwrap().unwrap();
     assert_eq!(state(&mut world).await, "active 0 f", "enabled, it begins anew");
-    assert_eq!(world.text("SELECT failing_since::text FROM external_webhooks").await, None);
+    let forgotten = "SELECT concat(failing_since, failure_warned_at) FROM external_webhooks";
+    assert_eq!(world.text(forgotten).await.as_deref(), Some(""));
 }
 
 async fn failing_again(world: &mut World, webhook_id: SubscriptionId) {

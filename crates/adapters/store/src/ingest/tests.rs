@@ -1,8 +1,6 @@
-use onering_testkit::eventually;
-
 use super::*;
 use crate::idempotency;
-use crate::testing::{LEASE, World};
+use crate::testing::{LEASE, World, somebody_waits_for_a_lock};
 
 struct Sample {
     event_id: EventId,
@@ -286,6 +284,24 @@ async fn publish_event_needs_no_right_but_its_own() {
     assert_eq!(world.number("SELECT count(*) FROM webhook_deliveries").await, 1);
 }
 
+/// It runs with its owner's rights: whoever may create in `public` must not be able to lend it a function of its own that fits
+/// a call more closely than the built-in one.
+#[tokio::test]
+async fn publish_event_calls_nothing_that_was_put_into_public() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    world
+        .sql(
+            "CREATE FUNCTION public.jsonb_build_array(text, text, jsonb) RETURNS jsonb LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$;
+             CREATE FUNCTION public.cardinality(text[]) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+             $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$",
+        )
+        .await;
+    world.sql("SELECT onering.publish_event('acme', 'ring.forged', '{}', 'k')").await;
+    assert_eq!(world.number("SELECT count(*) FROM webhook_deliveries").await, 1);
+}
+
 /// Nobody made the day's partition: a failure of the platform, which no caller's data caused.
 #[tokio::test]
 async fn a_day_without_a_partition_is_said_to_be_one() {
@@ -326,10 +342,7 @@ async fn publish_event_waits_for_the_first_with_the_same_key() {
     first.batch_execute("BEGIN").await.unwrap();
     let mine: String = first.query_one(call, &[]).await.unwrap().get(0);
     let waiting = tokio::spawn(async move { second.query_one(call, &[]).await.unwrap().get::<_, String>(0) });
-    eventually(Duration::from_secs(10), "the second publisher waits", async || {
-        world.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
-    })
-    .await;
+    somebody_waits_for_a_lock(&mut world.connection).await;
     first.batch_execute("COMMIT").await.unwrap();
     assert_eq!(waiting.await.unwrap(), mine);
 }

@@ -14,7 +14,7 @@ use onering_metrics_model::RecentDelivery;
 use uuid::Uuid;
 
 use crate::columns::{count, word};
-use crate::statement::{held_reasons, statement};
+use crate::statement::{held_reasons, newest_of_owner, statement};
 use crate::{Context, StoreError};
 
 const TABLE: &str = "webhook_deliveries";
@@ -102,17 +102,25 @@ recent_statement!(RecentOfAll, "SELECT * FROM webhook_deliveries ORDER BY delive
 // The newest of one owner; a subscription is looked for among its owner's.
 recent_statement!(
     RecentOfOwner,
-    "SELECT * FROM webhook_deliveries WHERE owner_id = coalesce($1, \
-     (SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = $2)) \
-     ORDER BY delivery_id DESC LIMIT 20000"
+    concat!(
+        "SELECT c.* FROM (SELECT coalesce($1, (SELECT w.owner_id FROM external_webhooks AS w WHERE w.webhook_id = $2)) AS owner, \
+         '00000000-0000-0000-0000-000000000000'::uuid AS first, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid AS after \
+         OFFSET 0) AS a CROSS JOIN LATERAL (",
+        newest_of_owner!(),
+        " LIMIT 20000) AS c"
+    )
 );
 
-// What waits, by the partial indexes: a part of it where it is very much. Of what is due, that with the latest time; of what
-// is held, the newest for each reason.
+// What waits, by the partial indexes: a part of it where it is very much. What is PENDING is due within a lease, what is RETRYING
+// in up to days: each is looked for from its own end, or any number of the one would hide the other. Of what is held, the
+// newest for each reason.
 recent_statement!(
     RecentWaiting,
     concat!(
-        "(SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL ORDER BY queued_until DESC LIMIT 20000) \
+        "(SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL AND $3 IS DISTINCT FROM 'PENDING' \
+          ORDER BY queued_until DESC LIMIT 20000) \
+         UNION ALL (SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL AND $3 = 'PENDING' \
+          ORDER BY queued_until LIMIT 20000) \
          UNION ALL SELECT h.* FROM (",
         held_reasons!(),
         ") AS r (reason) CROSS JOIN LATERAL (\

@@ -277,9 +277,12 @@ async fn the_plans_use_indexes() {
         plan(conn, circuits::Of { webhook_id, since }).await,
     ];
     for (plan, index) in [
-        (plan(conn, waiting::AllWaiting {}).await, ["queued_until_idx", "webhook_id_idx"].as_slice()),
-        (plan(conn, waiting::WaitingOf { webhook_id }).await, &["queued_until_idx", "webhook_id_idx"]),
-        (plan(conn, recent::RecentWaiting::any()).await, &["queued_until_idx", "webhook_id_idx"]),
+        (plan(conn, waiting::AllWaiting {}).await, ["queued_until_idx", "held_reason_"].as_slice()),
+        (
+            plan(conn, waiting::WaitingOf { webhook_id }).await,
+            &["owner_id_delivery_id_idx", "_webhook_id_delivery_id_idx", "held_reason_webhook_id"],
+        ),
+        (plan(conn, recent::RecentWaiting::any()).await, &["queued_until_idx", "held_reason_"]),
         (plan(conn, recent::RecentOfOwner::any()).await, &["owner_id_delivery_id_idx"]),
         (plan(conn, recent::RecentOfAll::any()).await, &["pkey"]),
         (plan(conn, recent::RecentFailed::any()).await, &[]),
@@ -292,6 +295,35 @@ async fn the_plans_use_indexes() {
     for plan in plans {
         assert!(!plan.contains("Seq Scan"), "{plan}");
     }
+    for of_one in [plan(conn, waiting::WaitingOf { webhook_id }).await, plan(conn, recent::RecentOfOwner::any()).await]
+    {
+        assert!(!of_one.contains("queued_until_idx"), "what is due is everybody's:\n{of_one}");
+    }
+}
+
+/// Any number that waits for hours must not hide what waits for its first attempt.
+#[tokio::test]
+async fn what_waits_is_found_by_its_status() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let pending = world.publish("acme", "a.pending").await.remove(0);
+    world
+        .sql(
+            "WITH made AS (SELECT onering.uuid_v7() AS id FROM generate_series(1, 20001)) \
+             INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, status, attempt_count, \
+                 next_attempt_at, queued_until, created_at) \
+             SELECT m.id, m.id, w.webhook_id, 'acme', 'a.retrying', 'RETRYING', 1, now() + interval '1 hour', \
+                 now() + interval '1 hour', now() FROM made AS m, external_webhooks AS w",
+        )
+        .await;
+    for (status, expected) in [(Status::Pending, "a.pending"), (Status::Retrying, "a.retrying")] {
+        let filter = RecentFilter { status: Some(status), ..RecentFilter::default() };
+        let found = recent_deliveries(&mut world.connection, &filter, 1).await.unwrap();
+        assert_eq!(found.iter().map(|found| found.event_type.as_str()).collect::<Vec<_>>(), [expected]);
+    }
+    let waits = waiting_of(&mut world.connection, pending.webhook_id).await.unwrap();
+    assert_eq!((waits.pending, waits.retrying), (0, 20_001), "20,000 newer ones hide the pending one");
+    assert!(waits.oldest_waiting_at.is_some());
 }
 
 /// The daily partitions before yesterday's are not even opened.

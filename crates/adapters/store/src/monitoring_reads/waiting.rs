@@ -12,7 +12,7 @@ use onering_ids::SubscriptionId;
 use uuid::Uuid;
 
 use crate::columns::word;
-use crate::statement::{held_reasons, statement};
+use crate::statement::{held_reasons, newest_of_owner, statement};
 use crate::{Context, StoreError};
 
 const TABLE: &str = "webhook_deliveries";
@@ -59,9 +59,20 @@ statement! {
 }
 
 statement! {
+    /// What is RETRYING and what is held have indexes by subscription. What is due for the first time has not, which would cost
+    /// every delivery: it is looked for among the partner's newest.
     pub(super) struct WaitingOf { webhook_id: Uuid => SqlUuid } -> Columns = concat!(
-        "SELECT status, NULL::text, count(*), min(created_at) FROM webhook_deliveries
-         WHERE queued_until IS NOT NULL AND webhook_id = $1 GROUP BY status
+        "SELECT 'RETRYING', NULL::text, count(*), (
+             SELECT d.created_at FROM webhook_deliveries AS d
+             WHERE d.status = 'RETRYING' AND d.webhook_id = $1 ORDER BY d.delivery_id LIMIT 1)
+         FROM webhook_deliveries AS d WHERE d.status = 'RETRYING' AND d.webhook_id = $1
+         UNION ALL
+         SELECT 'PENDING', NULL, count(*), min(d.created_at)
+         FROM (SELECT w.owner_id AS owner, '00000000-0000-0000-0000-000000000000'::uuid AS first,
+                   'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid AS after
+               FROM external_webhooks AS w WHERE w.webhook_id = $1 OFFSET 0) AS a
+         CROSS JOIN LATERAL (", newest_of_owner!(), " LIMIT 20000) AS d
+         WHERE d.webhook_id = $1 AND d.status = 'PENDING' AND d.queued_until IS NOT NULL
          UNION ALL
          SELECT 'PENDING', h.reason, h.count, NULL FROM (
              SELECT r.reason, (SELECT count(*) FROM webhook_deliveries AS d
@@ -87,7 +98,8 @@ pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError
     gathered(AllWaiting {}.load(conn).await.during("count waiting deliveries")?)
 }
 
-/// What waits now for one subscription.
+/// What waits now for one subscription. PENDING ones that are not held are counted among its partner's 20,000 newest
+/// deliveries: where that many were made after them, those further back are missing.
 ///
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.

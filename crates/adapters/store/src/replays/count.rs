@@ -4,7 +4,7 @@ use onering_delivery::Status;
 use onering_ids::{OwnerId, SubscriptionId};
 use uuid::Uuid;
 
-use super::job::ReplayScope;
+use super::job::{ReplayScope, repeats_after};
 use crate::columns::word;
 use crate::statement::statement;
 use crate::{Context, StoreError};
@@ -26,6 +26,7 @@ pub struct ReplayCount {
 statement! {
     /// The same originals that the steps of a job made now come to.
     pub(crate) struct Count<'a> {
+        repeats_after: Uuid => SqlUuid,
         first: Uuid => SqlUuid,
         after: Uuid => SqlUuid,
         own_statuses: Vec<&'static str> => Array<Text>,
@@ -42,9 +43,9 @@ statement! {
                  AND r.original_delivery_id IS NOT NULL AND r.status = 'DELIVERED' AND r.settled_at <= now()
          ) AS brought ON brought.event_id = d.event_id AND brought.webhook_id = d.webhook_id
          CROSS JOIN LATERAL (SELECT CASE WHEN brought.event_id IS NULL THEN d.status ELSE 'DELIVERED' END AS status) AS s
-         WHERE d.delivery_id > $1 AND d.delivery_id < $2 AND d.status = ANY($3) AND ($4 IS NULL OR d.owner_id = $4)
+         WHERE d.delivery_id > $2 AND d.delivery_id < $3 AND d.status = ANY($4) AND ($5 IS NULL OR d.owner_id = $5)
              AND d.original_delivery_id IS NULL AND d.settled_at <= now()
-             AND ($5 IS NULL OR d.webhook_id = $5) AND ($6 IS NULL OR d.event_type = $6) AND s.status = ANY($7)
+             AND ($6 IS NULL OR d.webhook_id = $6) AND ($7 IS NULL OR d.event_type = $7) AND s.status = ANY($8)
          GROUP BY d.webhook_id, s.status ORDER BY count(*) DESC, d.webhook_id, s.status";
 }
 
@@ -57,6 +58,7 @@ statement! {
 /// [`StoreError::Query`], or [`StoreError::Row`] for a row that is not understood.
 pub async fn count(connection: &mut AsyncPgConnection, scope: &ReplayScope) -> Result<Vec<ReplayCount>, StoreError> {
     let query = Count {
+        repeats_after: repeats_after(scope.first()),
         first: scope.first().uuid(),
         after: scope.after().uuid(),
         own_statuses: scope.own_statuses(),

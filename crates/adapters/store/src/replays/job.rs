@@ -58,6 +58,13 @@ fn floor(instant: DateTime<Utc>) -> DeliveryId {
     DeliveryId::floor(u64::try_from(instant.timestamp_millis()).unwrap_or(0))
 }
 
+/// Below every repeat of originals from this one on. Their ids are made by other clocks than those of repeats, so a repeat can
+/// have the smaller one; clocks that are a day apart are not provided for.
+pub(super) fn repeats_after(first: DeliveryId) -> Uuid {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    DeliveryId::floor(first.unix_ms().saturating_sub(DAY_MS)).uuid()
+}
+
 /// A job to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewReplay {

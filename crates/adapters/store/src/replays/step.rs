@@ -10,7 +10,7 @@ use onering_ids::{OwnerId, ReplayId, SubscriptionId};
 use uuid::Uuid;
 
 use super::count::PLAN_FOR_THESE;
-use super::job::{JobColumns, ReplayJob, Row, job_columns};
+use super::job::{JobColumns, ReplayJob, Row, job_columns, repeats_after};
 use crate::columns::interval;
 use crate::statement::statement;
 use crate::{Context, StoreError, database_clock};
@@ -70,6 +70,7 @@ statement! {
         limit: i64 => BigInt,
         hold: Option<&'static str> => Nullable<Text>,
         wanted: Vec<&'static str> => Array<Text>,
+        repeats_after: Uuid => SqlUuid,
     } -> (Nullable<SqlUuid>, BigInt, BigInt, BigInt, BigInt, BigInt, Nullable<Text>) =
         "WITH originals AS MATERIALIZED (
              SELECT o.delivery_id, o.event_id, o.webhook_id, o.owner_id, o.event_type, o.status
@@ -95,7 +96,7 @@ statement! {
                      bool_or(r.status = 'DELIVERED' AND r.settled_at <= $6) AS was_delivered
                  FROM webhook_deliveries AS r
                  WHERE r.event_id = o.event_id AND r.webhook_id = o.webhook_id AND r.original_delivery_id IS NOT NULL
-                     AND r.delivery_id > o.delivery_id AND r.delivery_id < onering.uuid_floor(now() + interval '1 day')
+                     AND r.delivery_id > $12 AND r.delivery_id < onering.uuid_floor(now() + interval '1 day')
              ) AS r
              LEFT JOIN external_webhooks AS w ON w.webhook_id = o.webhook_id
              LEFT JOIN partners AS p ON p.owner_id = o.owner_id
@@ -120,6 +121,17 @@ statement! {
              count(*) FILTER (WHERE j.skipped = 'still waiting'), count(*) FILTER (WHERE j.skipped = 'already delivered'),
              (SELECT pg_notify('onering_deliveries', '')::text WHERE EXISTS (SELECT FROM made WHERE queued_until IS NOT NULL))
          FROM judged AS j";
+}
+
+statement! {
+    /// Steps of different jobs must not judge one original at once: neither would see what the other makes. Until the
+    /// transaction ends, those over one partner's originals come one after another, and one over everybody's stays alone.
+    struct TakeTurns<'a> {
+        owner_id: Option<&'a str> => Nullable<Text>,
+    } -> () =
+        "SELECT CASE WHEN $1 IS NULL THEN pg_advisory_xact_lock(hashtext('onering.replays'))
+                     ELSE pg_advisory_xact_lock_shared(hashtext('onering.replays')) END,
+                CASE WHEN $1 IS NOT NULL THEN pg_advisory_xact_lock(hashtext('onering.replays'), hashtext($1)) END";
 }
 
 type RepeatRow = (Option<Uuid>, i64, i64, i64, i64, i64, Option<String>);
@@ -158,6 +170,8 @@ pub async fn step(connection: &mut AsyncPgConnection, turn: Turn<'_>) -> Result<
             let take = Take { replay_id: turn.replay_id.uuid(), worker: turn.worker };
             let row: Option<Row> = take.get_result(connection).await.optional().during("go on with a replay")?;
             let Some(job) = row.map(ReplayJob::try_from).transpose()? else { return Ok(None) };
+            let take_turns = TakeTurns { owner_id: job.scope.owner_id.as_ref().map(OwnerId::as_str) };
+            take_turns.execute(connection).await.during("wait for another replay's step")?;
             // Read after the row was locked: the wait for it counts.
             let now = database_clock::read(connection).await?;
             let reached = repeat(connection, &job, job.pace.allowance(now), turn.hold).await?;
@@ -189,6 +203,7 @@ async fn repeat(
         limit: allowance.into(),
         hold: hold.map(HeldReason::as_str),
         wanted: scope.wanted(),
+        repeats_after: repeats_after(job.cursor),
     };
     connection.batch_execute(PLAN_FOR_THESE).await.during("choose how to find what to replay")?;
     query.get_result(connection).await.during("replay deliveries")

@@ -44,6 +44,7 @@ async fn plan(world: &mut World, statement: &str, types: &str, arguments: &str) 
     lines.join("\n")
 }
 
+const A_DAY_BEFORE: &str = "onering.uuid_floor(now() - interval '25 hours')";
 const FAILED: &str = "ARRAY['DEAD', 'REPLAY_EXPIRED']";
 const FINAL: &str = "ARRAY['DELIVERED', 'DEAD', 'REPLAY_EXPIRED', 'CANCELLED']";
 
@@ -51,14 +52,15 @@ const FINAL: &str = "ARRAY['DELIVERED', 'DEAD', 'REPLAY_EXPIRED', 'CANCELLED']";
 async fn a_step_walks_an_index_and_looks_repeats_up() {
     let mut world = World::new().await;
     busy_day(&mut world).await;
-    let types = "uuid, uuid, text[], text, bigint, timestamptz, uuid, text, bigint, text, text[]";
+    let types = "uuid, uuid, text[], text, bigint, timestamptz, uuid, text, bigint, text, text[], uuid";
     let range = "onering.uuid_floor(now() - interval '1 hour'), onering.uuid_floor(now() + interval '1 hour')";
     for (own, owner, index) in [
         (FAILED, "NULL", "_delivery_id_idx"),
         (FINAL, "'small'", "_owner_id_delivery_id_idx"),
         (FINAL, "NULL", "_pkey"),
     ] {
-        let arguments = format!("{range}, {own}, {owner}, 10000, now(), NULL, NULL, 50, NULL, ARRAY['DEAD']");
+        let arguments =
+            format!("{range}, {own}, {owner}, 10000, now(), NULL, NULL, 50, NULL, ARRAY['DEAD'], {A_DAY_BEFORE}");
         let plan = plan(&mut world, Repeat::SQL, types, &arguments).await;
         assert!(!plan.contains("Seq Scan on webhook_"), "{plan}");
         assert!(plan.contains("_event_id_webhook_id_idx"), "the repeats of one original:\n{plan}");
@@ -70,9 +72,9 @@ async fn a_step_walks_an_index_and_looks_repeats_up() {
 async fn what_failed_is_counted_by_its_index() {
     let mut world = World::new().await;
     busy_day(&mut world).await;
-    let types = "uuid, uuid, text[], text, uuid, text, text[]";
+    let types = "uuid, uuid, uuid, text[], text, uuid, text, text[]";
     let range = "onering.uuid_floor(now() - interval '1 hour'), onering.uuid_floor(now() + interval '1 hour')";
-    let arguments = format!("{range}, {FAILED}, NULL, NULL, NULL, {FAILED}");
+    let arguments = format!("{A_DAY_BEFORE}, {range}, {FAILED}, NULL, NULL, NULL, {FAILED}");
     let plan = plan(&mut world, Count::SQL, types, &arguments).await;
     assert!(plan.contains("_delivery_id_idx"), "{plan}");
     // Tomorrow is empty, and read as it is.

@@ -120,6 +120,61 @@ async fn steps_beside_each_other_wait_for_each_other() {
     assert_eq!(get(&mut world.connection, made.replay_id).await.unwrap().unwrap().replayed, 40);
 }
 
+/// Neither step sees what the other makes before it is committed: they must not judge one original at once.
+#[tokio::test]
+async fn steps_of_two_jobs_never_repeat_an_original_twice() {
+    for (one_of_all, other_of_all) in [(true, true), (false, false), (true, false), (false, true)] {
+        let mut world = World::new().await;
+        world.subscription("acme", "*").await;
+        let ids = finals(&mut world, "acme", "a.b", Status::Dead, 20).await;
+        let mut jobs = Vec::new();
+        for of_all in [one_of_all, other_of_all] {
+            let owner_id = (!of_all).then(|| "acme".parse().unwrap());
+            let scope = ReplayScope { owner_id, ..scope(&world, &[Status::Dead]) };
+            jobs.push(job(&mut world, &scope).await);
+        }
+        lease(&mut world.connection, "w1", LEASE).await.unwrap();
+        let mut other = world.another_connection().await;
+        rested(&mut world, "1 hour").await;
+        // The first step is whole but not committed while the second comes.
+        let mut waiting = None;
+        let stepped: Result<u32, StoreError> = transaction(&mut world.connection, async |connection| {
+            let made = step(connection, turn(jobs[0].replay_id)).await?.unwrap().made;
+            let mut second = Box::pin(async { step(&mut other, turn(jobs[1].replay_id)).await });
+            tokio::select! {
+                stepped = &mut second => panic!("it did not wait: {stepped:?}"),
+                () = crate::testing::somebody_waits_for_a_lock(connection) => {}
+            }
+            waiting = Some(second);
+            Ok(made)
+        })
+        .await;
+        assert_eq!(stepped.unwrap(), 20);
+        let second = waiting.unwrap().await.unwrap().unwrap();
+        assert_eq!((second.made, second.job.skips.still_waiting), (0, 20));
+        assert_eq!(repeated(&mut world).await, once(ids));
+    }
+}
+
+/// The gateway's clock, which made the original's id, may be ahead of the clock that makes the ids of repeats.
+#[tokio::test]
+async fn a_repeat_is_seen_whose_id_is_older_than_its_originals() {
+    let mut world = World::new().await;
+    world.subscription("acme", "*").await;
+    let ids = finals(&mut world, "acme", "a.b", Status::Dead, 1).await;
+    let repeat = resent(&mut world, ids[0], Status::Pending).await;
+    let earlier = format!(
+        "UPDATE webhook_deliveries SET delivery_id = overlay(delivery_id::text placing \
+             left(onering.uuid_floor(now() - interval '10 minutes')::text, 13) from 1)::uuid WHERE delivery_id = '{}'",
+        repeat.uuid()
+    );
+    world.sql(&earlier).await;
+    let scope = ReplayScope { to: world.clock.now() + TimeDelta::hours(1), ..scope(&world, &[Status::Dead]) };
+    let made = job(&mut world, &scope).await;
+    let done = run(&mut world, &made, None).await;
+    assert_eq!((done.replayed, done.skips.still_waiting), (0, 1));
+}
+
 #[tokio::test]
 async fn a_cancelled_job_makes_nothing_any_more() {
     let mut world = World::new().await;
