@@ -108,8 +108,8 @@ fn the_domain_is_pure() {
 
 /// What SQL can be sent with.
 const SQL_DRIVERS: [&str; 6] = ["diesel", "diesel-async", "diesel_migrations", "tokio-postgres", "postgres", "sqlx"];
-/// The store; what starts Postgres for it (and asks whether it is up); and what looks at the tables from outside in tests.
-const MAY_USE_SQL: [&str; 4] = ["onering-store", "onering-dev-servers", "onering-testkit", "onering-tests"];
+/// The store, and what looks at the tables from outside in tests.
+const MAY_USE_SQL: [&str; 3] = ["onering-store", "onering-testkit", "onering-tests"];
 
 #[test]
 fn all_sql_lives_in_the_store() {
