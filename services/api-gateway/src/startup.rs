@@ -18,7 +18,7 @@ use onering_webhook_operations::{Parts, WebhookOperations};
 
 use crate::access::{Blocklist, Gate, KeyDirectory, Turnstile};
 use crate::forwarding::Forwarder;
-use crate::ingest::{Committing, Pusher, start_committer};
+use crate::ingest::{Committing, Pusher, start_committers};
 use crate::metrics::GatewayMetrics;
 use crate::routes;
 use crate::statistics::Bookkeeper;
@@ -143,7 +143,7 @@ impl Workshop {
         Rc::new(Worker {
             clock: self.gate.clock.clone(),
             turnstile: Turnstile::new(Arc::clone(&self.gate), limiter),
-            publisher: start_committer(self.committing.clone()),
+            publisher: start_committers(&self.committing),
             statistics: self.bookkeeper.new_tally(),
             answers: self.metrics.answers.clone(),
             pool: self.pool.clone(),

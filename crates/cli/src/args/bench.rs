@@ -45,6 +45,9 @@ pub(crate) struct IsolationBench {
     /// Events a second to the flooded receiver
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..))]
     pub(crate) flood: u16,
+    /// The flood comes in requests of so many events, over one connection
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) burst: u16,
     /// Also write the figures as JSON to this file
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

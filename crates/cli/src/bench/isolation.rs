@@ -22,8 +22,6 @@ const PARTNERS: u64 = 10;
 const RATE: u64 = 100;
 /// Events a second to the receiver that hangs.
 const HANGING_RATE: u32 = 50;
-/// The flood comes in so many batches a second.
-const BATCHES: u32 = 10;
 /// What is left of the flood may take this long to arrive.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -53,6 +51,7 @@ struct Isolation<'a> {
     flooded: TargetSink,
     flooding: Partner,
     flood: u32,
+    burst: u32,
     duration: Duration,
     repetitions: u32,
     next_number: u64,
@@ -80,6 +79,7 @@ impl<'a> Isolation<'a> {
             flooded,
             flooding,
             flood: options.flood.into(),
+            burst: options.burst.into(),
             duration: Duration::from_secs(options.seconds.into()),
             repetitions: 0,
             next_number: 1,
@@ -98,6 +98,8 @@ impl<'a> Isolation<'a> {
         report.add("alone, p99", "ms", alone.arrived_p99);
         report.add("beside a hanging and a flooded one, p50", "ms", disturbed.arrived_p50);
         report.add("beside a hanging and a flooded one, p99", "ms", disturbed.arrived_p99);
+        report.add("acknowledged alone, p99", "ms", alone.acknowledged_p99);
+        report.add("acknowledged beside them, p99", "ms", disturbed.acknowledged_p99);
         report.add("ratio, p50", "×", disturbed.arrived_p50 / alone.arrived_p50);
         report.add("ratio, p99", "×", disturbed.arrived_p99 / alone.arrived_p99);
         let arrived = self.flooded.count() - before;
@@ -125,15 +127,15 @@ impl<'a> Isolation<'a> {
     async fn start_beside(&self) -> anyhow::Result<Beside> {
         let hanging = subscribed(self.stack, &format!("hanging-{}", self.repetitions), &self.sink, HANG).await?;
         let (gateway, stop) = (self.stack.gateway, CancellationToken::new());
-        let batch_size = self.flood / BATCHES;
-        let (one, batch) = (hanging.event(""), self.flooding.batch(batch_size));
+        let (burst, batches_a_second) = (self.burst, (self.flood / self.burst).max(1));
+        let (one, batch) = (hanging.event(""), self.flooding.batch(burst));
         let before = self.flooded.count();
         let without_end = 0..u64::MAX;
         let ones = keep_sending(gateway, without_end.clone(), HANGING_RATE, stop.clone(), move |_| one.clone());
-        let batches = keep_sending(gateway, without_end, BATCHES, stop.clone(), move |_| batch.clone());
+        let batches = keep_sending(gateway, without_end, batches_a_second, stop.clone(), move |_| batch.clone());
         let beside = Beside {
             hanging: tokio::spawn(ones),
-            flood: tokio::spawn(async move { Ok(batches.await? * u64::from(batch_size)) }),
+            flood: tokio::spawn(async move { Ok(batches.await? * u64::from(burst)) }),
             stop,
         };
         ensure!(self.flooded.wait_for(before + 1, DRAIN_PATIENCE).await, "the flood does not arrive");

@@ -1,13 +1,21 @@
 //! Which of the waiting events share the next commit. Pure.
+//!
+//! Publishers take turns: when more waits than a commit may have, who sends one event is in the next one, however many
+//! events another one has handed in.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use onering_ids::{KeyId, OwnerId};
+use onering_webhooks::IdempotencyKey;
 
 use super::prepared_event::PreparedEvent;
 
 /// The most events of one commit.
-pub(super) const MOST_EVENTS: usize = 512;
+const MOST_EVENTS: usize = 512;
 /// The most bytes of one commit, beyond its first event.
-pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// The most events of one turn.
+const TURN: usize = 32;
 
 /// Something that waits to be written and has an event.
 pub(super) trait Waiting {
@@ -15,33 +23,111 @@ pub(super) trait Waiting {
     fn event(&self) -> &PreparedEvent;
 }
 
-/// Takes from `waiting` what goes into the next commit, in order: never nothing while something waits.
-///
-/// Of two events with the same idempotency key the later one stays for the next commit, where it finds the first one
-/// written; within one statement it could not see what the first was.
-pub(super) fn next_batch<W: Waiting>(waiting: &mut VecDeque<W>) -> Vec<W> {
-    let mut batch = Vec::with_capacity(waiting.len().min(MOST_EVENTS));
-    let mut later = VecDeque::new();
-    let mut claimed = HashSet::new();
-    let mut bytes = 0;
-    while let Some(next) = waiting.pop_front() {
-        let event = next.event();
-        let full = batch.len() == MOST_EVENTS || (!batch.is_empty() && bytes + event.weight() > MOST_BYTES);
-        if full {
-            waiting.push_front(next);
-            break;
-        }
-        let claim = event.claim.as_ref().map(|claim| (claim.owner.clone(), claim.key.clone()));
-        if claim.is_some_and(|claim| !claimed.insert(claim)) {
-            later.push_back(next);
-            continue;
-        }
-        bytes += event.weight();
-        batch.push(next);
+/// What waits to be written, by publisher.
+pub(super) struct WaitingEvents<W> {
+    /// None is empty.
+    by_publisher: HashMap<KeyId, VecDeque<W>>,
+    /// Those with something, in the order of their turns.
+    turns: VecDeque<KeyId>,
+}
+
+impl<W: Waiting> WaitingEvents<W> {
+    pub(super) fn new() -> Self {
+        Self { by_publisher: HashMap::new(), turns: VecDeque::new() }
     }
-    later.append(waiting);
-    *waiting = later;
-    batch
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    pub(super) fn push(&mut self, submission: W) {
+        let publisher = submission.event().publisher;
+        let own = self.by_publisher.entry(publisher).or_default();
+        if own.is_empty() {
+            self.turns.push_back(publisher);
+        }
+        own.push_back(submission);
+    }
+
+    /// Takes what goes into the next commit, each publisher's in order: never nothing while something waits.
+    ///
+    /// Of two events with the same idempotency key the later one stays for the next commit, where it finds the first one
+    /// written; within one statement it could not see what the first was.
+    pub(super) fn next_batch(&mut self) -> Vec<W> {
+        let mut batch = Batch { taken: Vec::new(), bytes: 0, claimed: HashSet::new() };
+        let mut for_the_next = Vec::new();
+        while let Some(publisher) = self.turns.pop_front() {
+            let Some(own) = self.by_publisher.get_mut(&publisher) else { continue };
+            let turn = batch.take_turn(own);
+            if own.is_empty() {
+                self.by_publisher.remove(&publisher);
+                continue;
+            }
+            match turn {
+                Turn::Over => self.turns.push_back(publisher),
+                Turn::MustWait => for_the_next.push(publisher),
+                Turn::NoRoom => {
+                    self.turns.push_front(publisher);
+                    break;
+                }
+            }
+        }
+        self.turns.extend(for_the_next);
+        batch.taken
+    }
+}
+
+/// How a publisher's turn ended.
+enum Turn {
+    /// It had its share, or had no more.
+    Over,
+    /// What it has left waits for this commit.
+    MustWait,
+    /// The commit is full.
+    NoRoom,
+}
+
+/// A commit that is put together.
+struct Batch<W> {
+    taken: Vec<W>,
+    bytes: usize,
+    /// Idempotency keys in it.
+    claimed: HashSet<(OwnerId, IdempotencyKey)>,
+}
+
+impl<W: Waiting> Batch<W> {
+    fn take_turn(&mut self, own: &mut VecDeque<W>) -> Turn {
+        let mut later = VecDeque::new();
+        let mut has_room = true;
+        for _ in 0..TURN {
+            let Some(next) = own.pop_front() else { break };
+            let event = next.event();
+            has_room = self.has_room_for(event);
+            if !has_room {
+                own.push_front(next);
+                break;
+            }
+            let claim = event.claim.as_ref().map(|claim| (claim.owner.clone(), claim.key.clone()));
+            if claim.is_some_and(|claim| !self.claimed.insert(claim)) {
+                later.push_back(next);
+                continue;
+            }
+            self.bytes += event.weight();
+            self.taken.push(next);
+        }
+        let must_wait = !later.is_empty();
+        later.append(own);
+        *own = later;
+        match (has_room, must_wait) {
+            (false, _) => Turn::NoRoom,
+            (true, true) => Turn::MustWait,
+            (true, false) => Turn::Over,
+        }
+    }
+
+    fn has_room_for(&self, event: &PreparedEvent) -> bool {
+        self.taken.is_empty() || (self.taken.len() < MOST_EVENTS && self.bytes + event.weight() <= MOST_BYTES)
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +147,10 @@ mod tests {
     }
 
     fn event(number: u64, bytes: usize, key: Option<u8>) -> PreparedEvent {
+        event_of(0, number, bytes, key)
+    }
+
+    fn event_of(publisher: u64, number: u64, bytes: usize, key: Option<u8>) -> PreparedEvent {
         let owner = OwnerId::default_partner();
         PreparedEvent {
             event_id: EventId::floor(number),
@@ -68,14 +158,20 @@ mod tests {
             event_type: "ring.forged".parse().unwrap(),
             body: Bytes::from(vec![b' '; bytes]),
             occurred_at: DateTime::UNIX_EPOCH,
-            publisher: KeyId::floor(0),
+            publisher: KeyId::floor(publisher),
             claim: key.map(|key| Claim { owner, key: format!("k{key}").parse().unwrap(), digest: [0; 32].into() }),
         }
     }
 
+    fn waiting(events: Vec<PreparedEvent>) -> WaitingEvents<PreparedEvent> {
+        let mut waiting = WaitingEvents::new();
+        events.into_iter().for_each(|event| waiting.push(event));
+        waiting
+    }
+
     fn batches(events: Vec<PreparedEvent>) -> Vec<Vec<PreparedEvent>> {
-        let mut waiting: VecDeque<_> = events.into();
-        std::iter::from_fn(|| (!waiting.is_empty()).then(|| next_batch(&mut waiting))).collect()
+        let mut waiting = waiting(events);
+        std::iter::from_fn(|| (!waiting.is_empty()).then(|| waiting.next_batch())).collect()
     }
 
     fn numbers(batch: &[PreparedEvent]) -> Vec<u64> {
@@ -97,16 +193,31 @@ mod tests {
         assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
     }
 
+    #[test]
+    fn who_has_one_event_is_in_the_next_commit_beside_any_flood() {
+        let flood = (0..2 * MOST_EVENTS as u64).map(|number| event_of(1, number, 1, None));
+        let events = flood.chain([event_of(2, 9_998, 1, None), event_of(3, 9_999, 1, None)]).collect();
+        let batches = batches(events);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [MOST_EVENTS, MOST_EVENTS, 2]);
+        assert_eq!(numbers(&batches[0])[TURN..TURN + 2], [9_998, 9_999]);
+    }
+
     proptest! {
         #[test]
         fn nothing_is_lost_doubled_or_overtaken_by_its_own_key(
-            plan in prop::collection::vec((0_usize..3_000_000, prop::option::of(0_u8..3)), 0..60),
+            plan in prop::collection::vec((0_u64..3, 0_usize..3_000_000, prop::option::of(0_u8..3)), 0..60),
         ) {
-            let events: Vec<_> =
-                plan.iter().zip(1..).map(|((bytes, key), number)| event(number, *bytes, *key)).collect();
+            let events: Vec<_> = plan
+                .iter()
+                .zip(1..)
+                // Nobody else's key is another's: each publisher has three of its own.
+                .map(|((publisher, bytes, key), number)| {
+                    event_of(*publisher, number, *bytes, key.map(|key| key + 3 * *publisher as u8))
+                })
+                .collect();
             let batches = batches(events.clone());
             let mut seen: Vec<u64> = batches.iter().flat_map(|batch| numbers(batch)).collect();
-            for key in 0..3_u8 {
+            for key in 0..9_u8 {
                 let text = format!("k{key}");
                 let of_key = |event: &&PreparedEvent| event.claim.as_ref().is_some_and(|claim| claim.key.as_str() == text);
                 let written: Vec<u64> =

@@ -1,7 +1,8 @@
-//! The task that writes: one commit under way, everything that arrived meanwhile in the next.
+//! The tasks that write: a commit under way on each, everything that arrived meanwhile in the next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,9 +17,9 @@ use onering_store::ingest::{self, Accepted, IncomingEvent, Ingested};
 use onering_store::pool::PoolConfig;
 use onering_telemetry::field;
 use onering_telemetry::metrics::{Counter, Histogram};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
-use super::batch::next_batch;
+use super::batch::WaitingEvents;
 use super::database_line::{DatabaseLine, NoLine};
 use super::prepared_event::{Claim, PreparedEvent};
 use super::publisher::{NotAccepted, Publisher, Receipt, Submission};
@@ -51,20 +52,46 @@ pub(crate) struct Committing {
     pub(crate) failures: Counter,
 }
 
-/// Starts a committer on the calling runtime. It ends, its work done, with the last publisher.
-pub(crate) fn start_committer(committing: Committing) -> Publisher {
+/// Connections of one HTTP worker. With one alone, a single event would wait for whatever large commit is under way.
+const LINES: usize = 2;
+
+/// Starts the committers of an HTTP worker on the calling runtime. They end, their work done, with the last publisher.
+pub(crate) fn start_committers(committing: &Committing) -> Publisher {
     let (publisher, submitted) = Publisher::new();
-    let database = committing.database.clone().statement_timeout(STATEMENT_TIMEOUT);
-    let line = DatabaseLine::new(database, committing.clock.clone());
-    tokio::spawn(keep_committing(Committer { committing, line }, submitted));
+    let queue = Arc::new(Mutex::new(Queue { submitted, waiting: WaitingEvents::new() }));
+    for _ in 0..LINES {
+        let database = committing.database.clone().statement_timeout(STATEMENT_TIMEOUT);
+        let line = DatabaseLine::new(database, committing.clock.clone());
+        tokio::spawn(keep_committing(Committer { committing: committing.clone(), line }, Arc::clone(&queue)));
+    }
     publisher
 }
 
 /// A panic costs its batch, whose callers are told that it is not known to be written, and not the committer.
-async fn keep_committing(mut committer: Committer, mut submitted: mpsc::UnboundedReceiver<Submission>) {
-    while AssertUnwindSafe(committer.serve(&mut submitted)).catch_unwind().await.is_err() {
+async fn keep_committing(mut committer: Committer, queue: Arc<Mutex<Queue>>) {
+    while AssertUnwindSafe(committer.serve(&queue)).catch_unwind().await.is_err() {
         tracing::error!("a committer panicked; it goes on");
         committer.line.hang_up();
+    }
+}
+
+/// What is to be written. Locked by the one committer that waits for it; the others write meanwhile, or wait for the lock.
+struct Queue {
+    submitted: mpsc::UnboundedReceiver<Submission>,
+    waiting: WaitingEvents<Submission>,
+}
+
+impl Queue {
+    /// What goes into the next commit, as soon as there is something; `None` when nothing will come any more.
+    async fn next_batch(&mut self) -> Option<Vec<Submission>> {
+        if self.waiting.is_empty() {
+            let submission = self.submitted.recv().await?;
+            self.waiting.push(submission);
+        }
+        while let Ok(submission) = self.submitted.try_recv() {
+            self.waiting.push(submission);
+        }
+        Some(self.waiting.next_batch())
     }
 }
 
@@ -95,19 +122,10 @@ impl Failure {
 }
 
 impl Committer {
-    async fn serve(&mut self, submitted: &mut mpsc::UnboundedReceiver<Submission>) {
-        let mut waiting = VecDeque::new();
+    async fn serve(&mut self, queue: &Mutex<Queue>) {
         loop {
-            if waiting.is_empty() {
-                match submitted.recv().await {
-                    Some(submission) => waiting.push_back(submission),
-                    None => return,
-                }
-            }
-            while let Ok(submission) = submitted.try_recv() {
-                waiting.push_back(submission);
-            }
-            let batch = next_batch(&mut waiting);
+            let next = queue.lock().await.next_batch().await;
+            let Some(batch) = next else { return };
             self.commit(batch).await;
         }
     }

@@ -1,6 +1,6 @@
-//! Accepting events: requests that arrive while a commit is under way share the next.
+//! Accepting events: requests that arrive while commits are under way share the next.
 //!
-//! Each HTTP worker has a committer with a Postgres connection of its own. [`Publisher::publish`] hands it an event and answers
+//! Each HTTP worker has two committers with a Postgres connection of its own each. [`Publisher::publish`] hands it an event and answers
 //! once the event is committed, durably. What a commit leads to is pushed to the delivery stream afterwards by the process's
 //! [`Pusher`], for which nobody waits: a push that is lost costs time and not the delivery, which the sweep finds.
 
@@ -12,7 +12,7 @@ mod prepared_event;
 mod publisher;
 mod pusher;
 
-pub(crate) use committer::{Committing, start_committer};
+pub(crate) use committer::{Committing, start_committers};
 pub(crate) use prepared_event::{Claim, PreparedEvent};
 pub(crate) use publisher::{NotAccepted, Publisher, Receipt};
 pub(crate) use pusher::{Pusher, PusherMetrics};
