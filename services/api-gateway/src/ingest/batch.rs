@@ -29,11 +29,16 @@ pub(super) struct WaitingEvents<W> {
     by_publisher: HashMap<KeyId, VecDeque<W>>,
     /// Those with something, in the order of their turns.
     turns: VecDeque<KeyId>,
+    /// The idempotency keys of the commits under way.
+    under_way: HashSet<ClaimedKey>,
 }
+
+/// An idempotency key, with whose it is.
+pub(super) type ClaimedKey = (OwnerId, IdempotencyKey);
 
 impl<W: Waiting> WaitingEvents<W> {
     pub(super) fn new() -> Self {
-        Self { by_publisher: HashMap::new(), turns: VecDeque::new() }
+        Self { by_publisher: HashMap::new(), turns: VecDeque::new(), under_way: HashSet::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -49,12 +54,13 @@ impl<W: Waiting> WaitingEvents<W> {
         own.push_back(submission);
     }
 
-    /// Takes what goes into the next commit, each publisher's in order: never nothing while something waits.
+    /// Takes what goes into the next commit, each publisher's in order: nothing only when all that waits must wait for commits
+    /// under way.
     ///
-    /// Of two events with the same idempotency key the later one stays for the next commit, where it finds the first one
-    /// written; within one statement it could not see what the first was.
+    /// Of two events with the same idempotency key the later one stays until the commit of the first is over, and finds it
+    /// written; within one statement it could not see what the first was, and in another one it could overtake it.
     pub(super) fn next_batch(&mut self) -> Vec<W> {
-        let mut batch = Batch { taken: Vec::new(), bytes: 0, claimed: HashSet::new() };
+        let mut batch = Batch { taken: Vec::new(), bytes: 0, claimed: &mut self.under_way };
         let mut for_the_next = Vec::new();
         while let Some(publisher) = self.turns.pop_front() {
             let Some(own) = self.by_publisher.get_mut(&publisher) else { continue };
@@ -72,8 +78,16 @@ impl<W: Waiting> WaitingEvents<W> {
                 }
             }
         }
+        let taken = batch.taken;
         self.turns.extend(for_the_next);
-        batch.taken
+        taken
+    }
+
+    /// Notes that the commit with these keys is over.
+    pub(super) fn committed(&mut self, keys: &[ClaimedKey]) {
+        for key in keys {
+            self.under_way.remove(key);
+        }
     }
 }
 
@@ -88,14 +102,14 @@ enum Turn {
 }
 
 /// A commit that is put together.
-struct Batch<W> {
+struct Batch<'a, W> {
     taken: Vec<W>,
     bytes: usize,
-    /// Idempotency keys in it.
-    claimed: HashSet<(OwnerId, IdempotencyKey)>,
+    /// Idempotency keys in it, and in the others under way.
+    claimed: &'a mut HashSet<ClaimedKey>,
 }
 
-impl<W: Waiting> Batch<W> {
+impl<W: Waiting> Batch<'_, W> {
     fn take_turn(&mut self, own: &mut VecDeque<W>) -> Turn {
         let mut later = VecDeque::new();
         let mut has_room = true;
@@ -107,8 +121,7 @@ impl<W: Waiting> Batch<W> {
                 own.push_front(next);
                 break;
             }
-            let claim = event.claim.as_ref().map(|claim| (claim.owner.clone(), claim.key.clone()));
-            if claim.is_some_and(|claim| !self.claimed.insert(claim)) {
+            if event.claimed_key().is_some_and(|key| !self.claimed.insert(key)) {
                 later.push_back(next);
                 continue;
             }
@@ -169,9 +182,16 @@ mod tests {
         waiting
     }
 
+    /// The next commit, over before there is another.
+    fn committed(waiting: &mut WaitingEvents<PreparedEvent>) -> Vec<PreparedEvent> {
+        let batch = waiting.next_batch();
+        waiting.committed(&batch.iter().filter_map(PreparedEvent::claimed_key).collect::<Vec<_>>());
+        batch
+    }
+
     fn batches(events: Vec<PreparedEvent>) -> Vec<Vec<PreparedEvent>> {
         let mut waiting = waiting(events);
-        std::iter::from_fn(|| (!waiting.is_empty()).then(|| waiting.next_batch())).collect()
+        std::iter::from_fn(|| (!waiting.is_empty()).then(|| committed(&mut waiting))).collect()
     }
 
     fn numbers(batch: &[PreparedEvent]) -> Vec<u64> {
@@ -183,6 +203,19 @@ mod tests {
         let events = vec![event(1, 1, Some(7)), event(2, 1, Some(7)), event(3, 1, None), event(4, 1, Some(7))];
         let batches = batches(events);
         assert_eq!(batches.iter().map(|batch| numbers(batch)).collect::<Vec<_>>(), [vec![1, 3], vec![2], vec![4]]);
+    }
+
+    #[test]
+    fn while_the_first_with_a_key_is_under_way_the_second_waits() {
+        let mut waiting = waiting(vec![event(1, 1, Some(7))]);
+        let first = waiting.next_batch();
+        waiting.push(event(2, 1, Some(7)));
+        assert!(waiting.next_batch().is_empty() && !waiting.is_empty());
+        waiting.push(event(3, 1, None));
+        assert_eq!(numbers(&waiting.next_batch()), [3], "others do not");
+        waiting.committed(&[first[0].claimed_key().unwrap()]);
+        assert_eq!(numbers(&waiting.next_batch()), [2]);
+        assert!(waiting.is_empty());
     }
 
     #[test]

@@ -17,13 +17,12 @@ use onering_store::ingest::{self, Accepted, IncomingEvent, Ingested};
 use onering_store::pool::PoolConfig;
 use onering_telemetry::field;
 use onering_telemetry::metrics::{Counter, Histogram};
-use tokio::sync::{Mutex, mpsc};
 
-use super::batch::WaitingEvents;
 use super::database_line::{DatabaseLine, NoLine};
 use super::prepared_event::{Claim, PreparedEvent};
 use super::publisher::{NotAccepted, Publisher, Receipt, Submission};
 use super::pusher::Pusher;
+use super::queue::{Queue, Taken};
 
 /// How long one statement may take before its connection is given up. Above the session's own limit, so that Postgres is
 /// the first to give up where it still can.
@@ -57,41 +56,20 @@ const LINES: usize = 2;
 
 /// Starts the committers of an HTTP worker on the calling runtime. They end, their work done, with the last publisher.
 pub(crate) fn start_committers(committing: &Committing) -> Publisher {
-    let (publisher, submitted) = Publisher::new();
-    let queue = Arc::new(Mutex::new(Queue { submitted, waiting: WaitingEvents::new() }));
+    let queue = Arc::new(Queue::new());
     for _ in 0..LINES {
         let database = committing.database.clone().statement_timeout(STATEMENT_TIMEOUT);
         let line = DatabaseLine::new(database, committing.clock.clone());
         tokio::spawn(keep_committing(Committer { committing: committing.clone(), line }, Arc::clone(&queue)));
     }
-    publisher
+    Publisher::new(queue)
 }
 
 /// A panic costs its batch, whose callers are told that it is not known to be written, and not the committer.
-async fn keep_committing(mut committer: Committer, queue: Arc<Mutex<Queue>>) {
+async fn keep_committing(mut committer: Committer, queue: Arc<Queue>) {
     while AssertUnwindSafe(committer.serve(&queue)).catch_unwind().await.is_err() {
         tracing::error!("a committer panicked; it goes on");
         committer.line.hang_up();
-    }
-}
-
-/// What is to be written. Locked by the one committer that waits for it; the others write meanwhile, or wait for the lock.
-struct Queue {
-    submitted: mpsc::UnboundedReceiver<Submission>,
-    waiting: WaitingEvents<Submission>,
-}
-
-impl Queue {
-    /// What goes into the next commit, as soon as there is something; `None` when nothing will come any more.
-    async fn next_batch(&mut self) -> Option<Vec<Submission>> {
-        if self.waiting.is_empty() {
-            let submission = self.submitted.recv().await?;
-            self.waiting.push(submission);
-        }
-        while let Ok(submission) = self.submitted.try_recv() {
-            self.waiting.push(submission);
-        }
-        Some(self.waiting.next_batch())
     }
 }
 
@@ -122,11 +100,10 @@ impl Failure {
 }
 
 impl Committer {
-    async fn serve(&mut self, queue: &Mutex<Queue>) {
-        loop {
-            let next = queue.lock().await.next_batch().await;
-            let Some(batch) = next else { return };
+    async fn serve(&mut self, queue: &Arc<Queue>) {
+        while let Some(Taken { batch, under_way }) = queue.next().await {
             self.commit(batch).await;
+            drop(under_way);
         }
     }
 

@@ -11,6 +11,7 @@ mod fairness;
 mod prepared_event;
 mod publisher;
 mod pusher;
+mod queue;
 
 pub(crate) use committer::{Committing, start_committers};
 pub(crate) use prepared_event::{Claim, PreparedEvent};

@@ -37,6 +37,11 @@ pub(crate) struct Claim {
 }
 
 impl PreparedEvent {
+    /// Its idempotency key, if it has one, with whose that is.
+    pub(super) fn claimed_key(&self) -> Option<(OwnerId, IdempotencyKey)> {
+        self.claim.as_ref().map(|claim| (claim.owner.clone(), claim.key.clone()))
+    }
+
     /// The event as the store takes it.
     pub(super) fn incoming(&self) -> IncomingEvent<'_> {
         IncomingEvent {

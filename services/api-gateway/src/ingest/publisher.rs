@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::{DateTime, Utc};
 use onering_ids::EventId;
 use onering_problem::{Code, Problem};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::batch::Waiting;
 use super::prepared_event::PreparedEvent;
+use super::queue::Queue;
 
 /// The most bytes of events that may wait in one worker. Beyond it callers are told to come again.
 const MOST_WAITING_BYTES: usize = 64 * 1024 * 1024;
@@ -61,8 +62,17 @@ impl From<NotAccepted> for Problem {
 /// Hands events to the worker's committer. Clones share it; it ends with the last.
 #[derive(Clone)]
 pub(crate) struct Publisher {
-    submissions: mpsc::UnboundedSender<Submission>,
+    open: Arc<Open>,
     waiting_bytes: Arc<AtomicUsize>,
+}
+
+/// The queue, for as long as something may come into it.
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// An event on its way to be written.
@@ -92,10 +102,9 @@ impl Drop for Room {
 }
 
 impl Publisher {
-    /// A publisher, and the end at which its events come out. The channel itself has no bound: the bytes in it have.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Submission>) {
-        let (submissions, submitted) = mpsc::unbounded_channel();
-        (Self { submissions, waiting_bytes: Arc::default() }, submitted)
+    /// A publisher into this queue. The queue itself has no bound: the bytes in it have.
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self { open: Arc::new(Open(queue)), waiting_bytes: Arc::default() }
     }
 
     /// Accepts one event; done when it is committed.
@@ -109,7 +118,7 @@ impl Publisher {
     /// Hands an event in without waiting for the commit.
     ///
     /// # Errors
-    /// [`NotAccepted::Overloaded`] and, on the way out of the process, [`NotAccepted::Unavailable`].
+    /// [`NotAccepted::Overloaded`].
     pub(crate) fn submit(
         &self,
         event: PreparedEvent,
@@ -121,7 +130,7 @@ impl Publisher {
         }
         let (reply, answer) = oneshot::channel();
         let submission = Submission { event, reply, _room: room };
-        self.submissions.send(submission).map_err(|_| NotAccepted::Unavailable)?;
+        self.open.0.push(submission);
         Ok(answer)
     }
 }
