@@ -15,6 +15,8 @@ use crate::context::Context;
 
 /// Held rows released by one statement, at most: paces what comes back after a long hold.
 const RELEASED_AT_ONCE: u32 = 2_000;
+/// Subscriptions whose deliveries one statement releases, at most: each costs it a look into every day there is.
+const SUBSCRIPTIONS_AT_ONCE: usize = 256;
 /// Reasons that few subscriptions are held for: looked at each time.
 const FEW: [HeldReason; 4] = [
     HeldReason::SubscriptionPaused,
@@ -38,6 +40,8 @@ pub(crate) struct Release {
     look: bool,
     /// When those outside the cohort were looked at, and under which switches.
     cohort: Option<(Instant, String)>,
+    /// Where among the subscriptions that may go out again the last round ended.
+    turn: usize,
     /// Subscriptions whose rows are not understood, told of once.
     spoilt: HashSet<SubscriptionId>,
     failing: FailureLog<'static>,
@@ -62,7 +66,7 @@ impl Released {
 impl Default for Release {
     fn default() -> Self {
         let failing = FailureLog::new("looking through held deliveries");
-        Self { look: true, cohort: None, spoilt: HashSet::new(), failing }
+        Self { look: true, cohort: None, turn: 0, spoilt: HashSet::new(), failing }
     }
 }
 
@@ -116,7 +120,7 @@ impl Release {
                 return Ok(());
             }
         };
-        let before = released.deliveries;
+        let (before, mut is_all) = (released.deliveries, true);
         let database_now = context.database_clock.now();
         for reason in reasons {
             let to_release = |wanted| {
@@ -126,14 +130,17 @@ impl Release {
                 let held = held.iter().filter(|held| held.reason == *reason && way_out(held) == wanted);
                 held.map(|held| held.webhook_id).collect::<Vec<SubscriptionId>>()
             };
-            let (free, probing) = (to_release(WayOut::All), to_release(WayOut::Probe));
+            let (mut free, probing) = (to_release(WayOut::All), to_release(WayOut::Probe));
+            is_all &= free.len() <= SUBSCRIPTIONS_AT_ONCE;
+            next_in_turn(&mut free, self.turn);
             released.note(leases::release_oldest(&mut connection, *reason, &probing).await);
             // What is remembered of them may be what held them.
             free.iter().for_each(|webhook_id| context.subscriptions.forget(*webhook_id));
             released.note(leases::release_subscriptions(&mut connection, *reason, &free, RELEASED_AT_ONCE).await);
         }
+        self.turn = self.turn.wrapping_add(SUBSCRIPTIONS_AT_ONCE);
         // While there was something to let out there may be more of it.
-        if !is_fresh && released.failure.is_none() && released.deliveries == before {
+        if !is_fresh && is_all && released.failure.is_none() && released.deliveries == before {
             self.cohort = Some((now, applied.fingerprint.clone()));
         }
         Ok(())
@@ -158,6 +165,15 @@ impl Release {
             }
         };
         found.into_iter().filter_map(understood).collect()
+    }
+}
+
+/// Leaves those whose turn it is: round after round, all of them have one.
+fn next_in_turn(subscriptions: &mut Vec<SubscriptionId>, turn: usize) {
+    if subscriptions.len() > SUBSCRIPTIONS_AT_ONCE {
+        let first = turn % subscriptions.len();
+        subscriptions.rotate_left(first);
+        subscriptions.truncate(SUBSCRIPTIONS_AT_ONCE);
     }
 }
 
@@ -196,6 +212,22 @@ mod tests {
     use onering_delivery::Standing;
 
     use super::*;
+
+    #[test]
+    fn any_number_of_subscriptions_take_turns() {
+        let all: Vec<SubscriptionId> = (0..1_000).map(SubscriptionId::floor).collect();
+        let mut seen = HashSet::new();
+        for round in 0..4 {
+            let mut some = all.clone();
+            next_in_turn(&mut some, round * SUBSCRIPTIONS_AT_ONCE);
+            assert_eq!(some.len(), SUBSCRIPTIONS_AT_ONCE);
+            seen.extend(some);
+        }
+        assert_eq!(seen.len(), all.len());
+        let mut few = all[..3].to_vec();
+        next_in_turn(&mut few, 2);
+        assert_eq!(few, all[..3]);
+    }
 
     const NOW: DatabaseTime = DatabaseTime::from_millis(1_763_769_600_000);
 

@@ -15,6 +15,7 @@ use onering_service_kit::{FailureLog, error_chain};
 use onering_store::StoreError;
 use onering_store::replays::{self, Stepped, Turn};
 use onering_telemetry::field;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ use crate::context::Context;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a job is this worker's without a word from it; each step, several a second, begins that anew.
 const LEASE: Duration = Duration::from_secs(3);
+/// Steps of different jobs that may be under way at once: they may wait for each other, each with a connection of the pool.
+const STEPS_AT_ONCE: usize = 2;
 /// The wait after a step that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A step that Postgres refuses so often in a row will not succeed by itself. Postgres being away does not count.
@@ -37,6 +40,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut failing = FailureLog::new("looking for replays");
     let mut jobs = JoinSet::new();
     let mut under_way: HashMap<ReplayId, AbortHandle> = HashMap::new();
+    let steps = Arc::new(Semaphore::new(STEPS_AT_ONCE));
     loop {
         tokio::select! {
             () = context.stop.cancelled() => break,
@@ -49,7 +53,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
                         // Its lease may have run out under this worker's own hands, as while Postgres was away.
                         under_way
                             .entry(replay_id)
-                            .or_insert_with(|| jobs.spawn(work_off(Arc::clone(&context), replay_id)));
+                            .or_insert_with(|| jobs.spawn(work_off(Arc::clone(&context), Arc::clone(&steps), replay_id)));
                     }
                 }
                 Err(error) => failing.failed(&error),
@@ -76,12 +80,12 @@ async fn take(context: &Context) -> Result<Vec<ReplayId>, StoreError> {
 }
 
 /// Steps until the job is over, somebody else's, or the worker stops.
-async fn work_off(context: Arc<Context>, replay_id: ReplayId) {
+async fn work_off(context: Arc<Context>, steps: Arc<Semaphore>, replay_id: ReplayId) {
     tracing::info!(%replay_id, "took a replay");
     let mut failing = FailureLog::new("replay");
     let mut refusals = 0;
     while !context.stop.is_cancelled() {
-        match step(&context, replay_id).await {
+        match step(&context, &steps, replay_id).await {
             Ok(None) => return,
             Ok(Some(stepped)) => {
                 failing.worked();
@@ -108,7 +112,9 @@ async fn work_off(context: Arc<Context>, replay_id: ReplayId) {
     }
 }
 
-async fn step(context: &Context, replay_id: ReplayId) -> Result<Option<Stepped>, StoreError> {
+async fn step(context: &Context, steps: &Semaphore, replay_id: ReplayId) -> Result<Option<Stepped>, StoreError> {
+    // Only a closed semaphore gives none, and nobody closes this one.
+    let _turn = steps.acquire().await.ok();
     let mut connection = context.pool.get().await?;
     let hold = (!context.flags.current().delivery).then_some(HeldReason::DeliveryOff);
     let turn = Turn { replay_id, worker: &context.instance, lease: LEASE, hold };

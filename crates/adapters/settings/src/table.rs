@@ -77,7 +77,7 @@ variables! {
         /// Where Postgres is. Production wants `sslmode=require`, `verify-ca` or `verify-full` in it, or a Unix socket;
         /// `sslrootcert` names the file of trusted roots.
         DATABASE_URL = "DATABASE_URL", Secret("`postgres://user:password@host:5432/database`"), Required, ALL;
-        /// Connections to Postgres this process opens at most.
+        /// Connections to Postgres in the pool of this process. A gateway opens two more for each of its HTTP workers.
         DATABASE_POOL_SIZE = "ONERING_DATABASE_POOL_SIZE",
             Whole { min: 2, max: 512, unit: "connections" },
             PerService(&[(ApiGateway, "16"), (Admin, "8"), (Monitoring, "8"), (DeliveryWorker, "16"), (Cli, "4")]), ALL;

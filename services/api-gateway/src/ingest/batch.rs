@@ -3,7 +3,8 @@
 //! Publishers take turns: when more waits than a commit may have, who sends one event is in the next one, however many
 //! events another one has handed in.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use onering_ids::{KeyId, OwnerId};
 use onering_webhooks::IdempotencyKey;
@@ -26,11 +27,19 @@ pub(super) trait Waiting {
 /// What waits to be written, by publisher.
 pub(super) struct WaitingEvents<W> {
     /// None is empty.
-    by_publisher: HashMap<KeyId, VecDeque<W>>,
+    by_publisher: HashMap<KeyId, VecDeque<Next<W>>>,
     /// Those with something, in the order of their turns.
     turns: VecDeque<KeyId>,
-    /// The idempotency keys of the commits under way.
-    under_way: HashSet<ClaimedKey>,
+    /// The idempotency keys that somebody has, each with those that came with it again: they wait until it is their turn to
+    /// have it.
+    taken_keys: HashMap<ClaimedKey, VecDeque<W>>,
+}
+
+/// Something in a publisher's queue.
+struct Next<W> {
+    submission: W,
+    /// The one before it with its idempotency key has left that to it.
+    has_its_key: bool,
 }
 
 /// An idempotency key, with whose it is.
@@ -38,20 +47,16 @@ pub(super) type ClaimedKey = (OwnerId, IdempotencyKey);
 
 impl<W: Waiting> WaitingEvents<W> {
     pub(super) fn new() -> Self {
-        Self { by_publisher: HashMap::new(), turns: VecDeque::new(), under_way: HashSet::new() }
+        Self { by_publisher: HashMap::new(), turns: VecDeque::new(), taken_keys: HashMap::new() }
     }
 
+    /// Whether nothing waits, for its turn or for a commit under way.
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.turns.is_empty() && self.taken_keys.values().all(VecDeque::is_empty)
     }
 
     pub(super) fn push(&mut self, submission: W) {
-        let publisher = submission.event().publisher;
-        let own = self.by_publisher.entry(publisher).or_default();
-        if own.is_empty() {
-            self.turns.push_back(publisher);
-        }
-        own.push_back(submission);
+        self.own(submission.event().publisher).push_back(Next { submission, has_its_key: false });
     }
 
     /// Takes what goes into the next commit, each publisher's in order: nothing only when all that waits must wait for commits
@@ -60,8 +65,7 @@ impl<W: Waiting> WaitingEvents<W> {
     /// Of two events with the same idempotency key the later one stays until the commit of the first is over, and finds it
     /// written; within one statement it could not see what the first was, and in another one it could overtake it.
     pub(super) fn next_batch(&mut self) -> Vec<W> {
-        let mut batch = Batch { taken: Vec::new(), bytes: 0, claimed: &mut self.under_way };
-        let mut for_the_next = Vec::new();
+        let mut batch = Batch { taken: Vec::new(), bytes: 0, taken_keys: &mut self.taken_keys };
         while let Some(publisher) = self.turns.pop_front() {
             let Some(own) = self.by_publisher.get_mut(&publisher) else { continue };
             let turn = batch.take_turn(own);
@@ -71,33 +75,43 @@ impl<W: Waiting> WaitingEvents<W> {
             }
             match turn {
                 Turn::Over => self.turns.push_back(publisher),
-                Turn::MustWait => for_the_next.push(publisher),
                 Turn::NoRoom => {
                     self.turns.push_front(publisher);
                     break;
                 }
             }
         }
-        let taken = batch.taken;
-        self.turns.extend(for_the_next);
-        taken
+        batch.taken
     }
 
-    /// Notes that the commit with these keys is over.
+    /// Notes that the commit with these keys is over. The first of those that wait for a key has it now, and is its publisher's
+    /// next.
     pub(super) fn committed(&mut self, keys: &[ClaimedKey]) {
         for key in keys {
-            self.under_way.remove(key);
+            match self.taken_keys.get_mut(key).and_then(VecDeque::pop_front) {
+                Some(submission) => {
+                    self.own(submission.event().publisher).push_front(Next { submission, has_its_key: true });
+                }
+                None => drop(self.taken_keys.remove(key)),
+            }
         }
+    }
+
+    /// What waits of this publisher, which gets a turn.
+    fn own(&mut self, publisher: KeyId) -> &mut VecDeque<Next<W>> {
+        let own = self.by_publisher.entry(publisher).or_default();
+        if own.is_empty() {
+            self.turns.push_back(publisher);
+        }
+        own
     }
 }
 
 /// How a publisher's turn ended.
 enum Turn {
-    /// It had its share, or had no more.
+    /// It has had what it may have of this round.
     Over,
-    /// What it has left waits for this commit.
-    MustWait,
-    /// The commit is full.
+    /// The commit has no room for anything of it.
     NoRoom,
 }
 
@@ -105,36 +119,42 @@ enum Turn {
 struct Batch<'a, W> {
     taken: Vec<W>,
     bytes: usize,
-    /// Idempotency keys in it, and in the others under way.
-    claimed: &'a mut HashSet<ClaimedKey>,
+    taken_keys: &'a mut HashMap<ClaimedKey, VecDeque<W>>,
 }
 
 impl<W: Waiting> Batch<'_, W> {
-    fn take_turn(&mut self, own: &mut VecDeque<W>) -> Turn {
-        let mut later = VecDeque::new();
-        let mut has_room = true;
-        for _ in 0..TURN {
-            let Some(next) = own.pop_front() else { break };
-            let event = next.event();
-            has_room = self.has_room_for(event);
-            if !has_room {
+    fn take_turn(&mut self, own: &mut VecDeque<Next<W>>) -> Turn {
+        let before = self.taken.len();
+        while self.taken.len() < before + TURN
+            && let Some(next) = own.pop_front()
+        {
+            let event = next.submission.event();
+            if !self.has_room_for(event) {
                 own.push_front(next);
-                break;
+                // A publisher that fills a commit by itself must not be the first in the next one as well.
+                return if self.taken.len() == before { Turn::NoRoom } else { Turn::Over };
             }
-            if event.claimed_key().is_some_and(|key| !self.claimed.insert(key)) {
-                later.push_back(next);
-                continue;
+            let weight = event.weight();
+            if let Some(submission) = self.with_its_key(next) {
+                self.bytes += weight;
+                self.taken.push(submission);
             }
-            self.bytes += event.weight();
-            self.taken.push(next);
         }
-        let must_wait = !later.is_empty();
-        later.append(own);
-        *own = later;
-        match (has_room, must_wait) {
-            (false, _) => Turn::NoRoom,
-            (true, true) => Turn::MustWait,
-            (true, false) => Turn::Over,
+        Turn::Over
+    }
+
+    /// The event itself when nobody else has its key, which it has from now on; otherwise it waits for that.
+    fn with_its_key(&mut self, Next { submission, has_its_key }: Next<W>) -> Option<W> {
+        let Some(key) = submission.event().claimed_key().filter(|_| !has_its_key) else { return Some(submission) };
+        match self.taken_keys.entry(key) {
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                Some(submission)
+            }
+            Entry::Occupied(taken) => {
+                taken.into_mut().push_back(submission);
+                None
+            }
         }
     }
 
@@ -145,13 +165,9 @@ impl<W: Waiting> Batch<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use chrono::DateTime;
-    use onering_ids::{EventId, KeyId, OwnerId};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ingest::prepared_event::Claim;
 
     impl Waiting for PreparedEvent {
         fn event(&self) -> &PreparedEvent {
@@ -164,16 +180,7 @@ mod tests {
     }
 
     fn event_of(publisher: u64, number: u64, bytes: usize, key: Option<u8>) -> PreparedEvent {
-        let owner = OwnerId::default_partner();
-        PreparedEvent {
-            event_id: EventId::floor(number),
-            recipient: owner.clone().into(),
-            event_type: "ring.forged".parse().unwrap(),
-            body: Bytes::from(vec![b' '; bytes]),
-            occurred_at: DateTime::UNIX_EPOCH,
-            publisher: KeyId::floor(publisher),
-            claim: key.map(|key| Claim { owner, key: format!("k{key}").parse().unwrap(), digest: [0; 32].into() }),
-        }
+        PreparedEvent::sample(publisher, number, bytes, key)
     }
 
     fn waiting(events: Vec<PreparedEvent>) -> WaitingEvents<PreparedEvent> {
@@ -233,6 +240,25 @@ mod tests {
         let batches = batches(events);
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [MOST_EVENTS, MOST_EVENTS, 2]);
         assert_eq!(numbers(&batches[0])[TURN..TURN + 2], [9_998, 9_999]);
+    }
+
+    /// Nor may it take one commit after the other whole.
+    #[test]
+    fn large_events_take_turns_as_well() {
+        let flood = (0..32).map(|number| event_of(1, number, MOST_BYTES / 8, None));
+        let batches = batches(flood.chain([event_of(2, 99, 1, None)]).collect());
+        assert!(batches.iter().take(2).any(|batch| numbers(batch).contains(&99)), "{batches:?}");
+        assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 33);
+    }
+
+    /// Each of them needs a commit of its own; what else their publisher has handed in does not wait for these.
+    #[test]
+    fn many_with_one_key_keep_nothing_else_waiting() {
+        let again = (0..1_000).map(|number| event_of(1, number, 1, Some(7)));
+        let batches = batches(again.chain((1_000..1_003).map(|number| event_of(1, number, 1, None))).collect());
+        assert_eq!(numbers(&batches[0]), [0, 1_000, 1_001, 1_002]);
+        let rest: Vec<u64> = batches[1..].iter().flat_map(|batch| numbers(batch)).collect();
+        assert_eq!(rest, (1..1_000).collect::<Vec<_>>());
     }
 
     proptest! {

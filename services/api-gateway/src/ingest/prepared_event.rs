@@ -65,3 +65,20 @@ impl PreparedEvent {
         self.body.len() + BESIDE_THE_BODY
     }
 }
+
+#[cfg(test)]
+impl PreparedEvent {
+    /// An event with a body of so many bytes and one of a few idempotency keys.
+    pub(super) fn sample(publisher: u64, number: u64, bytes: usize, key: Option<u8>) -> Self {
+        let owner = OwnerId::default_partner();
+        Self {
+            event_id: EventId::floor(number),
+            recipient: owner.clone().into(),
+            event_type: "ring.forged".parse().unwrap(),
+            body: Bytes::from(vec![b' '; bytes]),
+            occurred_at: DateTime::UNIX_EPOCH,
+            publisher: KeyId::floor(publisher),
+            claim: key.map(|key| Claim { owner, key: format!("k{key}").parse().unwrap(), digest: [0; 32].into() }),
+        }
+    }
+}

@@ -86,3 +86,78 @@ impl Drop for UnderWay {
         self.queue.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ingest::prepared_event::PreparedEvent;
+    use crate::ingest::publisher::Publisher;
+
+    fn queue() -> (Arc<Queue>, Publisher) {
+        let queue = Arc::new(Queue::new());
+        (Arc::clone(&queue), Publisher::new(queue))
+    }
+
+    fn submit(publisher: &Publisher, number: u64, key: Option<u8>) {
+        drop(publisher.submit(PreparedEvent::sample(1, number, 1, key)).unwrap());
+    }
+
+    fn numbers(taken: &Taken) -> Vec<u64> {
+        taken.batch.iter().map(|submission| submission.event.event_id.unix_ms()).collect()
+    }
+
+    async fn next(queue: &Arc<Queue>) -> Option<Taken> {
+        tokio::time::timeout(Duration::from_secs(20), queue.next()).await.expect("somebody wakes it")
+    }
+
+    /// A committer that waits for a key is woken by whatever ends the commit that has it.
+    #[tokio::test]
+    async fn who_waits_for_a_key_gets_it_when_the_commit_is_over() {
+        let (queue, publisher) = queue();
+        submit(&publisher, 1, Some(7));
+        let first = next(&queue).await.unwrap();
+        submit(&publisher, 2, Some(7));
+        let other = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { numbers(&next(&queue).await.unwrap()) }
+        });
+        let mut panicking = tokio::spawn(async move {
+            let _under_way = first.under_way;
+            // Both others have had their chance to go wrong.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            panic!("the commit fails");
+        });
+        assert!((&mut panicking).await.unwrap_err().is_panic());
+        assert_eq!(other.await.unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn committers_end_with_the_last_publisher_and_not_before_all_is_written() {
+        let (queue, publisher) = queue();
+        submit(&publisher, 1, Some(7));
+        submit(&publisher, 2, Some(7));
+        let first = next(&queue).await.unwrap();
+        let ends = || {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move {
+                let mut written = Vec::new();
+                while let Some(taken) = next(&queue).await {
+                    written.extend(numbers(&taken));
+                }
+                written
+            })
+        };
+        let (one, two) = (ends(), ends());
+        tokio::task::yield_now().await;
+        drop(publisher.clone());
+        drop(publisher);
+        tokio::task::yield_now().await;
+        assert!(!one.is_finished() && !two.is_finished(), "the second still waits for its key");
+        drop(first);
+        assert_eq!([one.await.unwrap(), two.await.unwrap()].concat(), [2]);
+    }
+}

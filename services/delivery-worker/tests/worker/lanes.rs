@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use onering_queue::Announcement;
-use onering_testkit::{Receiver, Reply, ServiceProcess, eventually, http_client};
+use onering_testkit::{Receiver, Reply, eventually};
 use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE};
@@ -47,13 +47,6 @@ async fn a_backlog_goes_out_as_fast_as_there_is_room() {
     bench.wait_for("status = 'DELIVERED'", 200).await;
 }
 
-/// A metric of a worker, all its rows together; none before it is there.
-async fn metric(worker: &ServiceProcess, name: &str) -> Option<f64> {
-    let text = http_client().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let rows = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-    rows.filter_map(|row| row.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, value| sum + value)
-}
-
 /// A lane is full of few bodies when they are large; more of them are not read only to be put off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_large_bodies_is_read_about_once() {
@@ -68,10 +61,10 @@ async fn a_backlog_of_large_bodies_is_read_about_once() {
     bench.wait_for("status = 'DELIVERED'", 100).await;
     assert_eq!(receiver.count(), 100);
     let (swept, overflowed) = (
-        metric(&worker, "onering_deliveries_swept_total").await,
-        metric(&worker, "onering_deliveries_overflowed_total").await,
+        worker.metric("onering_deliveries_swept_total", &[]).await.unwrap(),
+        worker.metric("onering_deliveries_overflowed_total", &[]).await.unwrap(),
     );
-    assert!(swept < Some(120.0), "{swept:?} were read, and {overflowed:?} of them put off");
+    assert!(swept < 120.0, "{swept:?} were read, and {overflowed:?} of them put off");
 }
 
 /// While a flood is put off, what is held has its turn.
@@ -83,10 +76,10 @@ async fn a_flood_for_a_full_lane_keeps_nothing_held() {
     bench.subscribe(&slow.url("/hook"), json!({ "max_in_flight": 1, "timeout_seconds": 30 })).await;
     bench.publish_leased(40_000, "-1 second").await;
     let resumed = bench.subscribe(&resumed.url("/hook"), json!({ "events": ["nothing.else"] })).await.uuid();
-    // Each round of the sweep takes half a second.
+    // Each round of the sweep takes a second.
     bench
         .sql(
-            "CREATE FUNCTION slowed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.25); RETURN NULL; END'; \
+            "CREATE FUNCTION slowed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'; \
              CREATE TRIGGER slowed BEFORE UPDATE ON webhook_deliveries FOR EACH STATEMENT EXECUTE FUNCTION slowed()",
         )
         .await;
@@ -123,7 +116,7 @@ async fn a_result_whose_lease_was_lost_is_not_written() {
     receiver.wait_for(1).await;
     bench.sql("UPDATE webhook_deliveries SET queued_until = now() + interval '1 hour'").await;
     eventually(PATIENCE, "the result counts as late", async || {
-        match metric(&worker, "onering_settlement_late_total").await {
+        match worker.metric("onering_settlement_late_total", &[]).await {
             Some(late) if late >= 1.0 => Ok(()),
             late => Err(format!("{late:?}")),
         }
@@ -147,7 +140,7 @@ async fn what_waits_is_measured() {
         ("onering_delivery_attempts_in_flight", 2.0),
         ("onering_stream_entries", 12.0),
     ] {
-        eventually(PATIENCE, gauge, async || match metric(&worker, gauge).await {
+        eventually(PATIENCE, gauge, async || match worker.metric(gauge, &[]).await {
             Some(value) if value == expected => Ok(()),
             value => Err(format!("{value:?}")),
         })

@@ -199,7 +199,8 @@ pub struct WebhookHealth {
     pub dead: u64,
     /// Deliveries that were too old.
     pub replay_rejected_24h: u64,
-    /// Deliveries that wait for a first attempt now, the held ones included.
+    /// Deliveries that wait for a first attempt now, the held ones included; those not held are counted among the
+    /// partner's 20,000 newest deliveries.
     pub pending: u64,
     /// Deliveries that wait for another attempt now.
     pub retrying: u64,
