@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 pub struct TestInput {
     /// `both`, as any delivery, by default; or `current`: with the current secret alone. While a rotation overlaps, a 2xx
     /// answer to such a test confirms that the receiver takes the new secret.
-    #[schema(value_type = Option<String>, example = "current")]
+    #[schema(value_type = Option<String>, pattern = "^(both|current)$", example = "current")]
     pub sign_with: Option<SignWith>,
 }
 
