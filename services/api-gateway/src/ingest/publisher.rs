@@ -59,7 +59,7 @@ impl From<NotAccepted> for Problem {
     }
 }
 
-/// Hands events to the worker's committer. Clones share it; it ends with the last.
+/// Hands events to the worker's committers. Clones share it; they end with the last.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     open: Arc<Open>,
