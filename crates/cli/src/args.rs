@@ -11,7 +11,7 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
-pub(crate) use bench::{Bench, BreakerBench, HostileBench, IsolationBench, SpecialBench};
+pub(crate) use bench::{Bench, BreakerBench, HostileBench, IsolationBench, SeedBench, SpecialBench};
 pub(crate) use drill::{Drill, DrillFault};
 pub(crate) use operations::{
     Audit, Keys, KeysAction, Migrate, Replay, ReplayAction, Smoke, StartReplay, Tail, Webhooks, WebhooksAction,

@@ -17,6 +17,7 @@ mod partners;
 mod private_stack;
 mod report;
 mod resources;
+mod seed;
 mod target_sink;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
             let limit = OVERHEAD + hostile::limit(&options);
             (on_a_stack(limit, async |stack| hostile::measure(stack, &options).await).await?, options.json)
         }
+        Some(SpecialBench::Seed(options)) => return seed::run(options).await,
     };
     if report.is_empty() {
         bail!("nothing was measured");

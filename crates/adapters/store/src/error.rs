@@ -67,6 +67,15 @@ pub enum StoreError {
         /// Which column and why; never a payload.
         problem: String,
     },
+    /// Rows for a benchmark could not be copied.
+    #[error("cannot {operation}")]
+    Copy {
+        /// What was being done, such as `seed a day`.
+        operation: &'static str,
+        /// What Postgres or the driver said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
     /// A migration failed.
     #[error("cannot migrate the database")]
     Migrate {
@@ -106,6 +115,7 @@ impl StoreError {
             | Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Row { .. }
+            | Self::Copy { .. }
             | Self::Migrate { .. } => false,
         }
     }

@@ -39,6 +39,7 @@ pub mod partners;
 pub mod pool;
 pub mod replays;
 mod schema;
+pub mod seeding;
 pub mod settlement;
 mod statement;
 pub mod statistics;

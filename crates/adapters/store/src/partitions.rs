@@ -170,7 +170,7 @@ async fn is_waited_for(
 }
 
 /// The smallest id of a day.
-fn floor(day: NaiveDate) -> Uuid {
+pub(crate) fn floor(day: NaiveDate) -> Uuid {
     let start = day.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
     EventId::floor(u64::try_from(start).unwrap_or(0)).uuid()
 }

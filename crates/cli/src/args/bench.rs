@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use onering_ids::SubscriptionId;
+
+use super::access::DatabaseAccess;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -32,6 +35,8 @@ pub(crate) enum SpecialBench {
     Breaker(BreakerBench),
     /// What a worker's memory does beside receivers that answer with malice
     Hostile(HostileBench),
+    /// Fill a migrated database with the past of a platform in use; measures nothing else
+    Seed(SeedBench),
 }
 
 #[derive(Args)]
@@ -74,4 +79,37 @@ pub(crate) struct HostileBench {
     /// Also write the figures as JSON to this file
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SeedBench {
+    /// Deliveries, nearly all of them over, with their events and attempts
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    pub(crate) deliveries: u64,
+    /// Subscriptions; they have no secret, so nothing is ever sent to them
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) subscriptions: u64,
+    /// Partners that have them; a tenth of the subscriptions when left out
+    #[arg(long)]
+    pub(crate) partners: Option<u64>,
+    /// Days until now that the deliveries are spread over; workers drop those past ONERING_RETENTION_DAYS
+    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(1..=3_650))]
+    pub(crate) days: u16,
+    /// Further deliveries of the last minute that wait for their first attempt, due in a month
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    pub(crate) pending: u64,
+    /// What --pending makes goes to this subscription, which is there
+    #[arg(long, requires = "pending")]
+    pub(crate) webhook: Option<SubscriptionId>,
+    /// What --pending makes is due at once: workers send it
+    #[arg(long, requires = "webhook")]
+    pub(crate) due: bool,
+    /// Add to what is there, instead of refusing a database that has events
+    #[arg(long)]
+    pub(crate) add: bool,
+    /// Everything is made up from this number; another one each time when left out
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseAccess,
 }

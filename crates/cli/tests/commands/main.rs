@@ -11,5 +11,6 @@ mod database;
 mod drill;
 mod receiving;
 mod running;
+mod seeding;
 mod signing;
 mod stack;
