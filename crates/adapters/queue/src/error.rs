@@ -32,6 +32,13 @@ pub enum QueueError {
         #[source]
         source: Fault,
     },
+    /// The server's own counters could not be read.
+    #[error("reading Redis' counters failed")]
+    Counters {
+        /// Why.
+        #[source]
+        source: Fault,
+    },
     /// Redis could not be emptied.
     #[error("emptying Redis failed")]
     Empty {

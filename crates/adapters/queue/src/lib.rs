@@ -40,6 +40,7 @@ mod names;
 mod pooled;
 mod queue;
 mod rate;
+mod server_counters;
 mod stream_reply;
 
 pub use announcement::{Announcement, UnknownAnnouncement};
@@ -51,4 +52,5 @@ pub use entry::{GarbledEntry, INLINE_BODY_LIMIT, StreamEntry};
 pub use error::{Fault, QueueError};
 pub use queue::Queue;
 pub use rate::{Decision, LimiterUnavailable, LocalLimits, RateLimiter, RateScript, TakeAnswer, TakeRequest, Taken};
+pub use server_counters::ServerCounters;
 pub use stream_reply::EntryId;

@@ -12,10 +12,11 @@ use crate::announcements::{Announcements, Announcer};
 use crate::breaker::SharedBreakers;
 use crate::consumer::Consumer;
 use crate::delivery_stream::DeliveryStream;
-use crate::error::QueueError;
+use crate::error::{Fault, QueueError};
 use crate::link::{Home, Link};
 use crate::pooled::Pooled;
 use crate::rate::{LocalLimits, RateLimiter, RateScript};
+use crate::server_counters::{self, ServerCounters};
 
 /// How long a command of a hot path may take before its connection is given up.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -75,6 +76,19 @@ impl Queue {
         let mut command = cmd("FLUSHDB");
         command.arg("ASYNC");
         self.pooled.query(command).await.map_err(|source| QueueError::Empty { source })
+    }
+
+    /// What the server itself counts, for measurements.
+    ///
+    /// # Errors
+    /// [`QueueError::Counters`].
+    pub async fn server_counters(&self) -> Result<ServerCounters, QueueError> {
+        let mut command = cmd("INFO");
+        command.arg("stats").arg("commandstats");
+        let answer: Result<String, _> = self.pooled.query(command).await;
+        let info = answer.map_err(|source| QueueError::Counters { source })?;
+        let shape = Fault::Shape { expected: "the statistics of INFO" };
+        server_counters::parse(&info).ok_or(QueueError::Counters { source: shape })
     }
 
     /// The delivery stream, for pushing and settling.

@@ -54,6 +54,20 @@ async fn what_is_pushed_is_read_in_order_and_acknowledging_removes_it() {
 }
 
 #[tokio::test]
+async fn redis_counts_what_it_is_asked() {
+    let redis = onering_testkit::redis().await;
+    let queue = queue(&redis.url());
+    let before = queue.server_counters().await.unwrap();
+    queue.deliveries().push(&(0..100).map(entry).collect::<Vec<_>>()).await.unwrap();
+    let after = queue.server_counters().await.unwrap();
+    assert!(
+        after.commands >= before.commands + 102,
+        "a hundred entries, a script, what it calls: {before:?} {after:?}"
+    );
+    assert_eq!(after.commands_of_scripts, before.commands_of_scripts + 2, "the length, and that of the group");
+}
+
+#[tokio::test]
 async fn only_the_database_of_the_url_is_forgotten() {
     let redis = onering_testkit::redis().await;
     let (first, second) = (queue(&redis.url()), queue(&format!("{}1", redis.url())));

@@ -40,6 +40,7 @@ pub mod pool;
 pub mod replays;
 mod schema;
 pub mod seeding;
+pub mod server_counters;
 pub mod settlement;
 mod statement;
 pub mod statistics;
