@@ -40,7 +40,7 @@ smoke: built ## Run the smoke test against the running stack
 	@$(BIN)/onering smoke
 
 test: tools-python tools-node ## Run every test against real Postgres and Redis
-	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
+	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh --with-nginx
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest@0.9.143
 	@$(CARGO) build --locked --workspace --bins
 	@$(CARGO) test --locked --workspace --doc --quiet
@@ -86,7 +86,7 @@ docs: ## Regenerate the generated pages and build the Rust documentation
 	@$(CARGO) doc --locked --workspace --no-deps
 
 bench: ## Measure the release build against references taken in the same run
-	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
+	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh --with-nginx
 	@$(CARGO) build --locked --release --workspace --exclude onering-tests --bins
 	@$(TARGET)/release/onering bench $(BENCH_ARGS)
 

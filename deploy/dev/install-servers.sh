@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs Postgres and Redis for the dev stack and the tests, where they are absent.
 #
-#   deploy/dev/install-servers.sh
+#   deploy/dev/install-servers.sh [--with-nginx]
+#
+# --with-nginx installs nginx as well, which `onering bench` measures beside and sends webhooks to.
 #
 # As root, or with sudo that asks no password: by apt-get, without starting a service or making a cluster. Otherwise the
 # packages are unpacked into .tools/, where the dev stack finds them. A server whose URL is given (DATABASE_URL,
@@ -31,15 +33,27 @@ have_redis() {
     command -v redis-server >/dev/null 2>&1 || [ -x /usr/bin/redis-server ] || [ -x "$tools/usr/bin/redis-server" ]
 }
 
+have_nginx() {
+    command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || [ -x "$tools/usr/sbin/nginx" ]
+}
+
+with_nginx=
+case "${1:-}" in
+    '') ;;
+    --with-nginx) with_nginx=1 ;;
+    *) die "there is no option $1; --with-nginx is the only one." ;;
+esac
+
 wanted=
 if [ -z "${DATABASE_URL:-}" ] && ! have_postgres; then wanted="$wanted postgresql"; fi
 if [ -z "${REDIS_URL:-}" ] && ! have_redis; then wanted="$wanted redis-server"; fi
+if [ -n "$with_nginx" ] && ! have_nginx; then wanted="$wanted nginx-light"; fi
 [ -n "$wanted" ] || exit 0
 say "Installing:$wanted"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     case $(uname -s) in
-        Darwin) hint="brew install postgresql@16 redis && export PATH=\"\$(brew --prefix postgresql@16)/bin:\$PATH\"" ;;
+        Darwin) hint="brew install postgresql@16 redis${with_nginx:+ nginx} && export PATH=\"\$(brew --prefix postgresql@16)/bin:\$PATH\"" ;;
         *) hint="install$wanted with this system's package manager" ;;
     esac
     die "there is no apt-get here: $hint; or set DATABASE_URL and REDIS_URL to servers of yours."
@@ -100,4 +114,5 @@ fi
 
 if [ -z "${DATABASE_URL:-}" ]; then have_postgres || die "Postgres was installed and is still not found."; fi
 if [ -z "${REDIS_URL:-}" ]; then have_redis || die "Redis was installed and is still not found."; fi
+if [ -n "$with_nginx" ]; then have_nginx || die "nginx was installed and is still not found."; fi
 say "Installed:$wanted"

@@ -11,7 +11,9 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
-pub(crate) use bench::{Bench, BreakerBench, HostileBench, IsolationBench, SeedBench, SpecialBench};
+pub(crate) use bench::{
+    Bench, BenchBare, BreakerBench, HostileBench, IsolationBench, Scenario, SeedBench, SpecialBench, TableBench,
+};
 pub(crate) use drill::{Drill, DrillFault};
 pub(crate) use operations::{
     Audit, Keys, KeysAction, Migrate, Replay, ReplayAction, Smoke, StartReplay, Tail, Webhooks, WebhooksAction,
@@ -66,6 +68,9 @@ pub(crate) enum Command {
     SampleProduct(SampleProduct),
     /// Measure this build beside references taken in the same run
     Bench(Bench),
+    /// The least an HTTP server does: a reference (part of `bench`)
+    #[command(hide = true)]
+    BenchBare(BenchBare),
     /// Break something of a running platform and see that nothing is lost; exit 1 if something is
     Drill(Drill),
 }

@@ -1,50 +1,60 @@
-//! `onering bench`: measures this build beside references taken in the same run, and prints figures, no verdict.
+//! `onering bench`: measures this build beside references taken in the same run.
 //!
 //! It runs a stack of its own (durable Postgres, Redis, the four services) in a temporary folder on free ports, so it
 //! neither needs nor disturbs a running one, and takes it down however it ends. Every measurement is repeated, the
 //! repetitions of all of them interleaved, and medians are printed with their range: single figures of a shared machine are
 //! noise.
 
+mod bare_server;
+mod bed;
 mod breaker;
+mod closed_loop;
 mod commits;
+mod goals;
 mod hostile;
 mod hostile_receiver;
 mod http_load;
 mod isolation;
-mod measurements;
+mod machine;
+mod meter;
+mod nginx;
 mod paced;
 mod partners;
 mod private_stack;
+mod programs;
+mod redis_benchmark;
 mod report;
 mod resources;
+mod scenarios;
 mod seed;
+mod table;
 mod target_sink;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use self::measurements::Measurements;
+pub(crate) use self::bare_server::run as serve_bare;
+use self::bed::Bed;
 use self::private_stack::PrivateStack;
 use self::report::Report;
-use crate::args::{Bench, SpecialBench};
+use self::scenarios::Scenarios;
+use self::table::Circumstances;
+use crate::args::{Bench, Scenario, SpecialBench, TableBench};
+use crate::output;
 
 /// Time beside the load itself: starting, draining, settling. Whoever runs this in a script gets an end in any case.
 const OVERHEAD: Duration = Duration::from_secs(300);
-/// Measurements a repetition, of `--seconds` each; the paced one takes twice as long.
-const MEASUREMENTS: u32 = 7;
+/// What one scenario may take in one repetition beside its loads, of which there are at most so many.
+const OVERHEAD_OF_SCENARIO: Duration = Duration::from_secs(120);
+const LOADS_OF_SCENARIO: u32 = 10;
 
 /// Measures and prints a table.
 pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
-    let seconds = Duration::from_secs(options.seconds.into());
-    let repeat = u32::from(options.repeat);
     let (report, json) = match options.what {
-        None => {
-            let limit = OVERHEAD + seconds * MEASUREMENTS * repeat * 2;
-            let measuring = async |stack: &mut PrivateStack| measure(stack, seconds, repeat, options.connections).await;
-            (on_a_stack(limit, measuring).await?, options.json)
-        }
+        None => return tabulate(&options.table).await,
         Some(SpecialBench::Isolation(options)) => {
             let limit = OVERHEAD + isolation::limit(&options);
             (on_a_stack(limit, async |stack| isolation::measure(stack, &options).await).await?, options.json)
@@ -64,9 +74,36 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
     }
     report.print();
     if let Some(path) = json {
-        std::fs::write(&path, report.to_json()).with_context(|| format!("{} cannot be written", path.display()))?;
+        write(&path, &report.to_json())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table of goals.
+async fn tabulate(options: &TableBench) -> anyhow::Result<ExitCode> {
+    let of_scenario = OVERHEAD_OF_SCENARIO + Duration::from_secs(options.seconds.into()) * LOADS_OF_SCENARIO;
+    let scenarios = u32::try_from(Scenario::ALL.len())?;
+    let limit = OVERHEAD + of_scenario * scenarios * u32::from(options.repeat);
+    let report = on_a_stack(limit, async |stack| measure(stack, options).await).await?;
+    let circumstances = Circumstances {
+        machine: machine::described(),
+        seconds: options.seconds,
+        repeat: options.repeat,
+        connections: options.connections,
+    };
+    let table = table::markdown(&report, &circumstances);
+    output::line(table.trim_end());
+    if let Some(path) = &options.markdown {
+        write(path, &table)?;
+    }
+    if let Some(path) = &options.json {
+        write(path, &table::json(&report, &circumstances))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Measures on a stack of its own. Whatever happens, nothing is left running and nothing is left on the disk.
@@ -88,13 +125,14 @@ async fn on_a_stack(
     Ok(report)
 }
 
-async fn measure(stack: &mut PrivateStack, seconds: Duration, repeat: u32, connections: u16) -> anyhow::Result<Report> {
+async fn measure(stack: &mut PrivateStack, options: &TableBench) -> anyhow::Result<Report> {
     let addresses = stack.start().await?;
-    let mut measurements = Measurements::prepare(&addresses, seconds, connections).await?;
+    let mut bed = Bed::make(stack, addresses, options).await?;
+    let scenarios = Scenarios::prepare(&mut bed, &options.only).await?;
     let mut report = Report::default();
-    for repetition in 1..=repeat {
-        eprintln!("repetition {repetition} of {repeat}");
-        measurements.repeat(stack, &mut report).await?;
+    for repetition in 1..=options.repeat {
+        eprintln!("repetition {repetition} of {}", options.repeat);
+        scenarios.repeat(&mut bed, &mut report).await?;
     }
     Ok(report)
 }

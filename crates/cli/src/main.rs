@@ -62,6 +62,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::FrontDoor(options) => front_door::run(options).await,
         Command::SampleProduct(options) => sample_product::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+        Command::BenchBare(options) => bench::serve_bare(options).await,
         Command::Drill(options) => drill::run(options).await,
     }
 }

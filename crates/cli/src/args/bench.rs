@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use onering_ids::SubscriptionId;
 
 use super::access::DatabaseAccess;
@@ -12,8 +12,14 @@ use super::access::DatabaseAccess;
 pub(crate) struct Bench {
     #[command(subcommand)]
     pub(crate) what: Option<SpecialBench>,
+    #[command(flatten)]
+    pub(crate) table: TableBench,
+}
+
+#[derive(Args)]
+pub(crate) struct TableBench {
     /// How often each measurement is repeated; medians are printed
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=25))]
     pub(crate) repeat: u16,
     /// Seconds of load in each measurement
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=120))]
@@ -21,9 +27,82 @@ pub(crate) struct Bench {
     /// Concurrent connections of the load
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) connections: u16,
+    /// Only these, with commas between
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<Scenario>,
     /// Also write the figures as JSON to this file
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+    /// Also write the table to this file
+    #[arg(long)]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// A part of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// What the machine, Postgres and Redis do without the platform
+    References,
+    /// Events accepted and delivered under full load, and what one costs
+    E2e,
+    /// One event to ten subscriptions
+    FanOut,
+    /// Events accepted while nothing is sent, and how fast what has gathered goes out
+    Ingest,
+    /// How long events take at 100, 300 and 3,000 a second
+    Latency,
+    /// The access decision beside bare answers
+    Decisions,
+    /// A product route beside nginx
+    Forwarding,
+    /// Start and memory of each service
+    Start,
+}
+
+impl Scenario {
+    /// In the order they are measured.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::References,
+        Self::E2e,
+        Self::FanOut,
+        Self::Ingest,
+        Self::Latency,
+        Self::Decisions,
+        Self::Forwarding,
+        Self::Start,
+    ];
+
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::References => "references",
+            Self::E2e => "e2e",
+            Self::FanOut => "fan-out",
+            Self::Ingest => "ingest",
+            Self::Latency => "latency",
+            Self::Decisions => "decisions",
+            Self::Forwarding => "forwarding",
+            Self::Start => "start",
+        }
+    }
+
+    /// Whether it has webhooks sent.
+    pub(crate) const fn delivers(&self) -> bool {
+        matches!(self, Self::E2e | Self::FanOut | Self::Ingest | Self::Latency)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct BenchBare {
+    /// Port on 127.0.0.1
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// Length of the constant answer
+    #[arg(long)]
+    pub(crate) body_bytes: usize,
+    /// Length of a header that means nothing; none when 0
+    #[arg(long)]
+    pub(crate) header_bytes: usize,
 }
 
 /// A benchmark that is not part of the table.

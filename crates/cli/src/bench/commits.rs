@@ -1,11 +1,13 @@
 //! The reference for durable commits: PostgreSQL's own pgbench, one inserted row a transaction.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 use url::Url;
+
+use super::programs::find;
 
 const CLIENTS: &str = "32";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS bench_commits (id bigserial PRIMARY KEY, payload text);\n";
@@ -41,14 +43,4 @@ async fn run(pgbench: &Path, database_url: &str, script: &str, options: &[&str])
     let output = command.kill_on_drop(true).output().await.context("pgbench cannot be run")?;
     ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// A client program of PostgreSQL: on the search path, where Debian keeps them, or unpacked by `install-servers.sh`.
-#[expect(clippy::disallowed_methods, reason = "the search path is where programs are looked for")]
-fn find(program: &str) -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let packaged = ["/usr/lib/postgresql", ".tools/usr/lib/postgresql"].map(std::fs::read_dir);
-    let versions = packaged.into_iter().flatten().flatten().flatten();
-    let folders = on_path.unwrap_or_default().into_iter().chain(versions.map(|entry| entry.path().join("bin")));
-    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::paced::{self, Latencies};
+use super::paced::{self, Latencies, Pace};
 use super::partners::{Partner, keep_sending};
 use super::private_stack::{Addresses, PrivateStack};
 use super::report::Report;
@@ -19,7 +19,7 @@ use crate::args::IsolationBench;
 /// Healthy partners, each with a subscription.
 const PARTNERS: u64 = 10;
 /// Events a second to all of them together.
-const RATE: u64 = 100;
+const RATE: u32 = 100;
 /// Events a second to the receiver that hangs.
 const HANGING_RATE: u32 = 50;
 /// What is left of the flood may take this long to arrive.
@@ -94,14 +94,14 @@ impl<'a> Isolation<'a> {
         let disturbed = self.latencies().await;
         let (hanging, flooded) = beside.end().await?;
         let disturbed = disturbed?;
-        report.add("alone, p50", "ms", alone.arrived_p50);
-        report.add("alone, p99", "ms", alone.arrived_p99);
-        report.add("beside a hanging and a flooded one, p50", "ms", disturbed.arrived_p50);
-        report.add("beside a hanging and a flooded one, p99", "ms", disturbed.arrived_p99);
-        report.add("acknowledged alone, p99", "ms", alone.acknowledged_p99);
-        report.add("acknowledged beside them, p99", "ms", disturbed.acknowledged_p99);
-        report.add("ratio, p50", "×", disturbed.arrived_p50 / alone.arrived_p50);
-        report.add("ratio, p99", "×", disturbed.arrived_p99 / alone.arrived_p99);
+        report.add("alone, p50", "ms", alone.arrived_since_due.p50);
+        report.add("alone, p99", "ms", alone.arrived_since_due.p99);
+        report.add("beside a hanging and a flooded one, p50", "ms", disturbed.arrived_since_due.p50);
+        report.add("beside a hanging and a flooded one, p99", "ms", disturbed.arrived_since_due.p99);
+        report.add("acknowledged alone, p99", "ms", alone.acknowledged_since_due.p99);
+        report.add("acknowledged beside them, p99", "ms", disturbed.acknowledged_since_due.p99);
+        report.add("ratio, p50", "×", disturbed.arrived_since_due.p50 / alone.arrived_since_due.p50);
+        report.add("ratio, p99", "×", disturbed.arrived_since_due.p99 / alone.arrived_since_due.p99);
         let arrived = self.flooded.count() - before;
         report.add("events to the hanging one", "", hanging as f64);
         report.add("events of the flood", "", flooded as f64);
@@ -116,10 +116,11 @@ impl<'a> Isolation<'a> {
 
     /// From when an event was due to be sent until it arrived.
     async fn latencies(&mut self) -> anyhow::Result<Latencies> {
+        let pace = Pace { address: self.stack.gateway, rate: RATE, duration: self.duration, expected: 202 };
         let first = self.next_number;
-        self.next_number += RATE * self.duration.as_secs().max(1);
+        self.next_number += pace.count();
         let request = |number: u64| self.healthy[(number % PARTNERS) as usize].event(&format!("{MARKER}{number},"));
-        paced::measure(self.stack.gateway, &self.sink, RATE, self.duration, first, request).await
+        paced::measure(pace, &self.sink, first, request).await
     }
 
     /// Starts both and waits until they are under way. Each repetition has a hanging receiver of its own, of which nothing

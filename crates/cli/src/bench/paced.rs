@@ -1,85 +1,209 @@
-//! Latency at a fixed rate: events are sent when they are due, whatever became of those before, and timed from when they
-//! were due. So a stall delays what it would have delayed, instead of hiding it (coordinated omission).
+//! Latency at a fixed rate: requests are sent when they are due, whatever became of those before. Each is timed twice: from
+//! when it was sent, which is what one caller waits; and from when it was due, so that a stall delays what it would have
+//! delayed instead of hiding it (coordinated omission).
+//!
+//! Each connection has a thread that sleeps until its next request is due. Runtimes keep time to a millisecond, which is
+//! as long as what is measured here.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use onering_clock::Clock;
+use tokio::sync::oneshot;
 
-use super::http_load::{Connection, WireRequest};
+use super::http_load::{WaitingConnection, WireRequest};
 use super::target_sink::TargetSink;
 
-/// How long after the last event the rest may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Connections the events are spread over: a slow answer must not delay the next event.
-const CONNECTIONS: u64 = 16;
+/// How long after the last answer the rest may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections the requests are spread over: a slow answer must not delay the next request.
+const CONNECTIONS: u64 = 64;
+/// From opening the connections to the first request.
+const RUN_UP: Duration = Duration::from_millis(50);
+const STACK_BYTES: usize = 128 * 1024;
 
-/// Percentiles in milliseconds.
-pub(super) struct Latencies {
-    pub(super) acknowledged_p50: f64,
-    pub(super) acknowledged_p99: f64,
-    pub(super) arrived_p50: f64,
-    pub(super) arrived_p99: f64,
+/// At what pace requests are sent, and where to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) address: SocketAddr,
+    /// Requests a second.
+    pub(super) rate: u32,
+    pub(super) duration: Duration,
+    /// The status of every answer.
+    pub(super) expected: u16,
 }
 
-/// Sends `rate` events a second for `duration`. `first` is the number of the first event; numbers must not repeat.
-pub(super) async fn measure(
-    gateway: SocketAddr,
-    sink: &TargetSink,
-    rate: u64,
-    duration: Duration,
-    first: u64,
-    request: impl Fn(u64) -> WireRequest,
-) -> anyhow::Result<Latencies> {
-    let clock = Clock::system();
-    let count = rate * duration.as_secs().max(1);
-    let interval = Duration::from_secs(1) / u32::try_from(rate).context("the rate is too high")?;
-    let started = clock.monotonic() + Duration::from_millis(50);
-    let mut senders = tokio::task::JoinSet::new();
-    for lane in 0..CONNECTIONS {
-        let requests: Vec<(u64, WireRequest)> =
-            (lane..count).step_by(CONNECTIONS as usize).map(|number| (number, request(first + number))).collect();
-        let clock = clock.clone();
-        senders.spawn(async move {
-            let mut connection = Connection::open(gateway).await?;
-            let mut acknowledged = Vec::with_capacity(requests.len());
-            for (number, request) in requests {
-                let due = started + interval * u32::try_from(number).unwrap_or(u32::MAX);
-                tokio::time::sleep_until(due.into()).await;
-                let status = connection.call(&request).await?;
-                ensure!(status == 202, "an event was answered {status}");
-                acknowledged.push(clock.monotonic().saturating_duration_since(due));
-            }
-            anyhow::Ok(acknowledged)
-        });
+impl Pace {
+    /// How many requests it makes.
+    pub(super) fn count(&self) -> u64 {
+        u64::from(self.rate) * self.duration.as_secs().max(1)
     }
-    let mut acknowledged = Histogram::<u64>::new(3)?;
-    while let Some(lane) = senders.join_next().await {
-        for latency in lane?? {
-            acknowledged.record(latency.as_micros() as u64)?;
+}
+
+/// One request that was answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    number: u64,
+    due: Instant,
+    sent: Instant,
+    answered: Instant,
+}
+
+/// Percentiles in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Latency {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+impl Latency {
+    fn of(latencies: impl Iterator<Item = Duration>) -> anyhow::Result<Self> {
+        let mut histogram = Histogram::<u64>::new(3)?;
+        for latency in latencies {
+            histogram.record(u64::try_from(latency.as_micros())?)?;
         }
+        let milliseconds = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        Ok(Self { p50: milliseconds(0.5), p99: milliseconds(0.99) })
     }
-    let mut arrived = Histogram::<u64>::new(3)?;
-    for number in 0..count {
-        let due = started + interval * u32::try_from(number).unwrap_or(u32::MAX);
-        let waiting = async {
-            loop {
-                if let Some(at) = sink.arrival(first + number) {
-                    return at;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let at = tokio::time::timeout(PATIENCE, waiting).await.context("an event did not arrive")?;
-        arrived.record(at.saturating_duration_since(due).as_micros() as u64)?;
+
+    /// From sending to the answer.
+    pub(super) fn of_answers(all: &[Sent]) -> anyhow::Result<Self> {
+        Self::of(all.iter().map(|one| one.answered.saturating_duration_since(one.sent)))
     }
-    let milliseconds = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+
+    /// From when it was due to the answer.
+    pub(super) fn of_answers_since_due(all: &[Sent]) -> anyhow::Result<Self> {
+        Self::of(all.iter().map(|one| one.answered.saturating_duration_since(one.due)))
+    }
+}
+
+/// What events went through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Latencies {
+    /// From sending to the 202.
+    pub(super) acknowledged: Latency,
+    /// From when it was due to the 202.
+    pub(super) acknowledged_since_due: Latency,
+    /// From sending to the receiver.
+    pub(super) arrived: Latency,
+    /// From when it was due to the receiver.
+    pub(super) arrived_since_due: Latency,
+}
+
+/// Sends numbered events and waits until all have arrived. `first` is the number of the first; numbers must not repeat.
+pub(super) async fn measure(
+    pace: Pace,
+    sink: &TargetSink,
+    first: u64,
+    event: impl Fn(u64) -> WireRequest,
+) -> anyhow::Result<Latencies> {
+    let all = send(pace, |number| event(first + number)).await?;
+    let waiting = async {
+        while !all.iter().all(|one| sink.arrival(first + one.number).is_some()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.context("an event did not arrive")?;
+    let arrivals = |since: fn(&Sent) -> Instant| {
+        let arrived = all.iter().filter_map(|one| Some((sink.arrival(first + one.number)?, since(one))));
+        Latency::of(arrived.map(|(arrival, since)| arrival.saturating_duration_since(since)))
+    };
     Ok(Latencies {
-        acknowledged_p50: milliseconds(&acknowledged, 0.5),
-        acknowledged_p99: milliseconds(&acknowledged, 0.99),
-        arrived_p50: milliseconds(&arrived, 0.5),
-        arrived_p99: milliseconds(&arrived, 0.99),
+        acknowledged: Latency::of_answers(&all)?,
+        acknowledged_since_due: Latency::of_answers_since_due(&all)?,
+        arrived: arrivals(|one| one.sent)?,
+        arrived_since_due: arrivals(|one| one.due)?,
     })
+}
+
+/// Sends the requests of these numbers, from zero. It ends early when the future is dropped.
+pub(super) async fn send(pace: Pace, request: impl Fn(u64) -> WireRequest) -> anyhow::Result<Vec<Sent>> {
+    let (count, interval) = (pace.count(), Duration::from_secs(1) / pace.rate);
+    let stop = StopWhenDropped::default();
+    let mut lanes = Vec::new();
+    for lane in 0..CONNECTIONS.min(count) {
+        let numbers = (lane..count).step_by(CONNECTIONS as usize);
+        lanes.push((WaitingConnection::open(pace.address)?, numbers.map(|number| (number, request(number))).collect()));
+    }
+    let started = Clock::system().monotonic() + RUN_UP;
+    let outcomes = lanes
+        .into_iter()
+        .map(|(connection, requests)| {
+            Lane { connection, requests, started, interval, expected: pace.expected, stop: Arc::clone(&stop.0) }.start()
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut all = Vec::new();
+    for outcome in outcomes {
+        all.extend(outcome.await.context("a connection's thread broke down")??);
+    }
+    Ok(all)
+}
+
+/// What one thread sends over one connection.
+struct Lane {
+    connection: WaitingConnection,
+    requests: Vec<(u64, WireRequest)>,
+    started: Instant,
+    interval: Duration,
+    expected: u16,
+    stop: Arc<AtomicBool>,
+}
+
+impl Lane {
+    fn start(self) -> anyhow::Result<oneshot::Receiver<anyhow::Result<Vec<Sent>>>> {
+        let (done, outcome) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("paced".to_owned()).stack_size(STACK_BYTES);
+        // Nobody waits for it any more when the future was dropped.
+        thread.spawn(move || done.send(self.run()).ok())?;
+        Ok(outcome)
+    }
+
+    fn run(mut self) -> anyhow::Result<Vec<Sent>> {
+        let clock = Clock::system();
+        let mut all = Vec::with_capacity(self.requests.len());
+        for (number, request) in &self.requests {
+            let due = self.started + self.interval.saturating_mul(u32::try_from(*number).unwrap_or(u32::MAX));
+            std::thread::sleep(due.saturating_duration_since(clock.monotonic()));
+            ensure!(!self.stop.load(Ordering::Relaxed), "interrupted");
+            let sent = clock.monotonic();
+            let status = self.connection.call(request)?;
+            all.push(Sent { number: *number, due, sent, answered: clock.monotonic() });
+            ensure!(status == self.expected, "answered {status}, not {}", self.expected);
+        }
+        Ok(all)
+    }
+}
+
+/// Tells the threads that nobody waits for them.
+#[derive(Default)]
+struct StopWhenDropped(Arc<AtomicBool>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_shows_in_what_was_due_meanwhile() {
+        let begin = Clock::system().monotonic();
+        let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        // The second was due while the first was under way, and could not be sent before.
+        let all = [
+            Sent { number: 0, due: at(0), sent: at(0), answered: at(100) },
+            Sent { number: 1, due: at(10), sent: at(100), answered: at(101) },
+        ];
+        let (sent, due) = (Latency::of_answers(&all).unwrap(), Latency::of_answers_since_due(&all).unwrap());
+        assert!((sent.p50 - 1.0).abs() < 0.01, "{sent:?}");
+        assert!((due.p50 - 91.0).abs() < 0.1, "{due:?}");
+        assert!((sent.p99 - due.p99).abs() < 0.1);
+    }
 }

@@ -26,9 +26,7 @@ pub(super) struct Partner {
 impl Partner {
     /// Makes a key for this owner.
     pub(super) async fn make(stack: &Addresses, owner: &str) -> anyhow::Result<Self> {
-        let key = json!({ "name": owner, "owner_id": owner, "tier": "enterprise", "rate_limit_override": LIMIT });
-        let key = Api::new(&stack.admin, &stack.admin_key)?.post("/v1/admin/external/keys", &key).await?;
-        let token = key["api_key"].as_str().context("no token in the answer")?.to_owned();
+        let token = make_key(&Api::new(&stack.admin, &stack.admin_key)?, owner).await?;
         let api = Api::new(&format!("http://{}", stack.gateway).parse()?, &token)?;
         Ok(Self { token, api, gateway: stack.gateway })
     }
@@ -54,10 +52,45 @@ impl Partner {
         self.post("/v1/external/events/batch", &format!("[{}]", events.join(",")))
     }
 
+    /// The request that asks who it is: a decision, and nothing else.
+    pub(super) fn me(&self) -> WireRequest {
+        me(self.gateway, &self.token)
+    }
+
+    /// A request with its key and without a body.
+    pub(super) fn get(&self, path: &str) -> WireRequest {
+        get(self.gateway, path, &self.token)
+    }
+
+    /// The header that shows its key.
+    pub(super) fn authorization(&self) -> String {
+        authorization(&self.token)
+    }
+
     fn post(&self, path: &str, body: &str) -> WireRequest {
-        let headers = [format!("Authorization: Bearer {}", self.token), "Content-Type: application/json".to_owned()];
+        let headers = [self.authorization(), "Content-Type: application/json".to_owned()];
         WireRequest::new("POST", path, self.gateway, &headers, body.as_bytes())
     }
+}
+
+/// Makes a key for this owner; answers its token.
+pub(super) async fn make_key(operator: &Api, owner: &str) -> anyhow::Result<String> {
+    let key = json!({ "name": owner, "owner_id": owner, "tier": "enterprise", "rate_limit_override": LIMIT });
+    let key = operator.post("/v1/admin/external/keys", &key).await?;
+    key["api_key"].as_str().map(str::to_owned).context("no token in the answer")
+}
+
+/// The request with which the bearer of this token asks who it is.
+pub(super) fn me(gateway: SocketAddr, token: &str) -> WireRequest {
+    get(gateway, "/v1/external/me", token)
+}
+
+fn get(gateway: SocketAddr, path: &str, token: &str) -> WireRequest {
+    WireRequest::new("GET", path, gateway, &[authorization(token)], b"")
+}
+
+fn authorization(token: &str) -> String {
+    format!("Authorization: Bearer {token}")
 }
 
 /// One event of about 500 bytes.

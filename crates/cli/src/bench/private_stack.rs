@@ -26,6 +26,8 @@ pub(super) struct PrivateStack {
 pub(super) struct Addresses {
     /// The gateway.
     pub(super) gateway: SocketAddr,
+    /// The worker's own address.
+    pub(super) worker: SocketAddr,
     /// The admin service.
     pub(super) admin: Url,
     /// An admin key.
@@ -72,10 +74,16 @@ impl PrivateStack {
         let admin_key = stack::admin_key(&stores.database_url, None).await?.expose().to_owned();
         Ok(Addresses {
             gateway: SocketAddr::from((Ipv4Addr::LOCALHOST, config.ports.gateway)),
+            worker: SocketAddr::from((Ipv4Addr::LOCALHOST, config.ports.worker)),
             admin: format!("http://127.0.0.1:{}", config.ports.admin).parse()?,
             admin_key,
             stores,
         })
+    }
+
+    /// Where everything of it is.
+    pub(super) const fn folder(&self) -> &RunFolder {
+        &self.folder
     }
 
     /// Process id of one of its processes.

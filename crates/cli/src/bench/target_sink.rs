@@ -39,16 +39,15 @@ impl TargetSink {
         let server = HttpServer::new(move || {
             let seen = Arc::clone(&for_server);
             let clock = Clock::system();
-            App::new()
-                .route("/bare", web::get().to(|| async { HttpResponse::Ok().body("{\"bare\":true}") }))
-                .route(HANG, web::to(std::future::pending::<HttpResponse>))
-                .default_service(web::to(move |body: web::Bytes| {
+            App::new().route(HANG, web::to(std::future::pending::<HttpResponse>)).default_service(web::to(
+                move |body: web::Bytes| {
                     let answer = match seen.take(&body, &clock) {
                         true => HttpResponse::Ok().finish(),
                         false => HttpResponse::ServiceUnavailable().finish(),
                     };
                     async move { answer }
-                }))
+                },
+            ))
         })
         .workers(1)
         .disable_signals()
