@@ -12,7 +12,8 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use access::{DatabaseAccess, OperatorAccess};
 pub(crate) use bench::{
-    Bench, BenchBare, BreakerBench, HostileBench, IsolationBench, Scenario, SeedBench, SpecialBench, TableBench,
+    BacklogBench, Bench, BenchBare, BreakerBench, GrowthBench, HostileBench, IsolationBench, Scenario, SeedBench,
+    SpecialBench, TableBench,
 };
 pub(crate) use drill::{Drill, DrillFault};
 pub(crate) use operations::{

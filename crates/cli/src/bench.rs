@@ -5,16 +5,20 @@
 //! repetitions of all of them interleaved, and medians are printed with their range: single figures of a shared machine are
 //! noise.
 
+mod backlog;
 mod bare_server;
 mod bed;
 mod breaker;
 mod closed_loop;
 mod commits;
+mod delivery_switch;
 mod goals;
+mod growth;
 mod hostile;
 mod hostile_receiver;
 mod http_load;
 mod isolation;
+mod live;
 mod machine;
 mod meter;
 mod nginx;
@@ -66,6 +70,14 @@ pub(crate) async fn run(options: Bench) -> anyhow::Result<ExitCode> {
         Some(SpecialBench::Hostile(options)) => {
             let limit = OVERHEAD + hostile::limit(&options);
             (on_a_stack(limit, async |stack| hostile::measure(stack, &options).await).await?, options.json)
+        }
+        Some(SpecialBench::Growth(options)) => {
+            let limit = OVERHEAD + growth::limit(&options);
+            (on_a_stack(limit, async |stack| growth::measure(stack, &options).await).await?, options.json)
+        }
+        Some(SpecialBench::Backlog(options)) => {
+            let limit = OVERHEAD + backlog::limit(&options);
+            (on_a_stack(limit, async |stack| backlog::measure(stack, &options).await).await?, options.json)
         }
         Some(SpecialBench::Seed(options)) => return seed::run(options).await,
     };

@@ -92,5 +92,13 @@ pub async fn vacuum(connection: &mut AsyncPgConnection) -> Result<(), StoreError
     connection.batch_execute(&format!("VACUUM (ANALYZE) {tables}")).await.during("vacuum what was seeded")
 }
 
+/// Writes what is dirty to the disk now, so that it does not weigh on what is measured next. Takes a role that may.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn checkpoint(connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    connection.batch_execute("CHECKPOINT").await.during("make a checkpoint")
+}
+
 #[cfg(test)]
 mod tests;

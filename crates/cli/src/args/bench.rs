@@ -38,6 +38,13 @@ pub(crate) struct TableBench {
     pub(crate) markdown: Option<PathBuf>,
 }
 
+impl TableBench {
+    /// What a benchmark that is not part of the table measures on.
+    pub(crate) const fn of(seconds: u16, connections: u16) -> Self {
+        Self { repeat: 1, seconds, connections, only: Vec::new(), json: None, markdown: None }
+    }
+}
+
 /// A part of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -114,6 +121,10 @@ pub(crate) enum SpecialBench {
     Breaker(BreakerBench),
     /// What a worker's memory does beside receivers that answer with malice
     Hostile(HostileBench),
+    /// What large tables cost: the same stack with empty tables and with millions of deliveries in them
+    Growth(GrowthBench),
+    /// How fast a backlog goes out when delivery is on again, and what live events take meanwhile
+    Backlog(BacklogBench),
     /// Fill a migrated database with the past of a platform in use; measures nothing else
     Seed(SeedBench),
 }
@@ -191,4 +202,45 @@ pub(crate) struct SeedBench {
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) database: DatabaseAccess,
+}
+
+#[derive(Args)]
+pub(crate) struct GrowthBench {
+    /// Deliveries in the full tables: a million takes less than a gigabyte of disk
+    #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
+    pub(crate) deliveries: u64,
+    /// Subscriptions in them
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) subscriptions: u64,
+    /// How often each load is repeated; medians are printed
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=25))]
+    pub(crate) repeat: u16,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub(crate) seconds: u16,
+    /// Concurrent connections of the load
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) connections: u16,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BacklogBench {
+    /// Events that wait while delivery is off
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(100..=20_000_000))]
+    pub(crate) backlog: u32,
+    /// How often the live rate is measured; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=25))]
+    pub(crate) repeat: u16,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub(crate) seconds: u16,
+    /// Concurrent connections of the load
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) connections: u16,
+    /// Also write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
 }

@@ -102,19 +102,27 @@ pub(super) async fn measure(
     event: impl Fn(u64) -> WireRequest,
 ) -> anyhow::Result<Latencies> {
     let all = send(pace, |number| event(first + number)).await?;
+    latencies(&[(first, all)], sink).await
+}
+
+/// Waits until the numbered events of some runs have arrived; with each run stands the number of its first.
+pub(super) async fn latencies(runs: &[(u64, Vec<Sent>)], sink: &TargetSink) -> anyhow::Result<Latencies> {
+    let all: Vec<(u64, Sent)> =
+        runs.iter().flat_map(|(first, run)| run.iter().map(move |one| (first + one.number, *one))).collect();
     let waiting = async {
-        while !all.iter().all(|one| sink.arrival(first + one.number).is_some()) {
+        while !all.iter().all(|(number, _)| sink.arrival(*number).is_some()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.context("an event did not arrive")?;
     let arrivals = |since: fn(&Sent) -> Instant| {
-        let arrived = all.iter().filter_map(|one| Some((sink.arrival(first + one.number)?, since(one))));
+        let arrived = all.iter().filter_map(|(number, one)| Some((sink.arrival(*number)?, since(one))));
         Latency::of(arrived.map(|(arrival, since)| arrival.saturating_duration_since(since)))
     };
+    let sent: Vec<Sent> = all.iter().map(|(_, one)| *one).collect();
     Ok(Latencies {
-        acknowledged: Latency::of_answers(&all)?,
-        acknowledged_since_due: Latency::of_answers_since_due(&all)?,
+        acknowledged: Latency::of_answers(&sent)?,
+        acknowledged_since_due: Latency::of_answers_since_due(&sent)?,
         arrived: arrivals(|one| one.sent)?,
         arrived_since_due: arrivals(|one| one.due)?,
     })

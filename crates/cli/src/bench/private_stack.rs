@@ -30,6 +30,8 @@ pub(super) struct Addresses {
     pub(super) worker: SocketAddr,
     /// The admin service.
     pub(super) admin: Url,
+    /// The monitoring service.
+    pub(super) monitoring: Url,
     /// An admin key.
     pub(super) admin_key: String,
     /// The stores.
@@ -76,6 +78,7 @@ impl PrivateStack {
             gateway: SocketAddr::from((Ipv4Addr::LOCALHOST, config.ports.gateway)),
             worker: SocketAddr::from((Ipv4Addr::LOCALHOST, config.ports.worker)),
             admin: format!("http://127.0.0.1:{}", config.ports.admin).parse()?,
+            monitoring: format!("http://127.0.0.1:{}", config.ports.monitoring).parse()?,
             admin_key,
             stores,
         })

@@ -65,12 +65,17 @@ pub(super) struct Seeded {
 }
 
 impl Seeded {
+    /// Deliveries a second, without statistics and vacuum.
+    pub(super) fn rate(&self) -> f64 {
+        self.deliveries as f64 / self.copied_in.as_secs_f64()
+    }
+
     fn line(&self) -> String {
         format!(
             "{} deliveries with their events and attempts in {:.1} s ({:.0} deliveries/s); with statistics and vacuum {:.1} s",
             self.deliveries,
             self.copied_in.as_secs_f64(),
-            self.deliveries as f64 / self.copied_in.as_secs_f64(),
+            self.rate(),
             self.took.as_secs_f64(),
         )
     }

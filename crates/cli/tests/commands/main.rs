@@ -9,6 +9,7 @@
 mod bench;
 mod database;
 mod drill;
+mod large;
 mod receiving;
 mod running;
 mod seeding;
