@@ -18,7 +18,7 @@ use onering_webhook_operations::{Parts, WebhookOperations};
 
 use crate::access::{Blocklist, Gate, KeyDirectory, Turnstile};
 use crate::forwarding::Forwarder;
-use crate::ingest::{Committing, Pusher, start_committers};
+use crate::ingest::{Committing, Publisher, Pusher, start_committers};
 use crate::metrics::GatewayMetrics;
 use crate::routes;
 use crate::statistics::Bookkeeper;
@@ -72,7 +72,7 @@ impl Application {
 struct Workshop {
     gate: Arc<Gate>,
     forwarder: Arc<Forwarder>,
-    committing: Committing,
+    publisher: Publisher,
     bookkeeper: Bookkeeper,
     webhooks: WebhookOperations,
     metrics: GatewayMetrics,
@@ -120,7 +120,7 @@ impl Workshop {
         Ok(Self {
             gate,
             forwarder,
-            committing,
+            publisher: start_committers(&committing, tasks),
             bookkeeper,
             webhooks: webhook_operations(context, settings)?,
             metrics,
@@ -143,7 +143,7 @@ impl Workshop {
         Rc::new(Worker {
             clock: self.gate.clock.clone(),
             turnstile: Turnstile::new(Arc::clone(&self.gate), limiter),
-            publisher: start_committers(&self.committing),
+            publisher: self.publisher.clone(),
             statistics: self.bookkeeper.new_tally(),
             answers: self.metrics.answers.clone(),
             pool: self.pool.clone(),

@@ -1,7 +1,7 @@
 //! [`Worker`]: what one HTTP worker has to itself, and what all of them share.
 //!
-//! Every worker is a thread with a runtime of its own. On the way of a request through it nothing crosses to another
-//! thread: the rate limiter's Redis connection and the committers' Postgres connections live on the worker's own runtime.
+//! Every worker is a thread with a runtime of its own. On the way of a decision through it nothing crosses to another thread:
+//! the rate limiter's Redis connection lives on the worker's own runtime. Events do: all workers' share one commit.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::Timeouts;
+use deadpool::managed::{QueueMode, Timeouts};
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool as pooled,
@@ -181,6 +181,8 @@ impl Pool {
         let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         let inner = pooled::Pool::builder(manager)
             .max_size(size)
+            // The last one used knows its statements, their plans and their tables best.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(WAIT_TIMEOUT),

@@ -31,7 +31,7 @@ pub struct RequestCount {
 pub struct LatencyCount {
     /// Any instant of the minute.
     pub minute: DateTime<Utc>,
-    /// Microseconds: the bucket's lowest value at three significant digits.
+    /// Microseconds: the bucket's lowest value at two significant digits.
     pub bucket: u64,
     /// How many.
     pub count: u64,

@@ -16,6 +16,9 @@ pub enum TelemetryError {
     /// Somebody else has set the process' subscriber.
     #[error("logging has already been set up in this process")]
     AlreadySetUp(#[source] tracing_subscriber::util::TryInitError),
+    /// The thread that writes log lines could not be started.
+    #[error("the thread that writes log lines could not be started")]
+    NoThread(#[source] std::io::Error),
     /// The HTTP client that carries traces could not be made.
     #[error("the client for OTEL_EXPORTER_OTLP_ENDPOINT could not be made")]
     TraceClient(#[source] reqwest::Error),

@@ -1,5 +1,7 @@
 //! [`init`]: logs and traces of this process.
 
+use std::io::Stdout;
+
 use onering_settings::{Process, Telemetry};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -9,13 +11,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::TelemetryError;
+use crate::lines::Lines;
 use crate::{field, logs, traces};
 
-/// Keeps telemetry going. Dropping it sends the spans that are still waiting; hold it until the end of `main`.
+/// Keeps telemetry going. Dropping it sends the spans and writes the log lines that are still waiting; hold it until the end of
+/// `main`.
 #[must_use = "dropping the guard ends the export of traces"]
 #[derive(Debug)]
 pub struct TelemetryGuard {
     traces: Option<SdkTracerProvider>,
+    lines: Lines<Stdout>,
 }
 
 /// Sets up logs, and traces where a collector is named, for the whole process. Once.
@@ -25,7 +30,8 @@ pub struct TelemetryGuard {
 pub fn init(settings: &Telemetry, process: &Process) -> Result<TelemetryGuard, TelemetryError> {
     let filter = logs::filter(settings)?;
     let provider = settings.otlp.as_ref().map(|base| traces::provider(base, process)).transpose()?;
-    let guard = TelemetryGuard { traces: provider };
+    let lines = Lines::to(std::io::stdout()).map_err(TelemetryError::NoThread)?;
+    let guard = TelemetryGuard { traces: provider, lines: lines.clone() };
     let export = guard.traces.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("onering"))
@@ -35,7 +41,7 @@ pub fn init(settings: &Telemetry, process: &Process) -> Result<TelemetryGuard, T
     tracing_subscriber::registry()
         .with(filter)
         .with(export)
-        .with(logs::layer(settings.format, std::io::stdout))
+        .with(logs::layer(settings.format, lines))
         .try_init()
         .map_err(TelemetryError::AlreadySetUp)?;
     tracing::info!(
@@ -50,11 +56,11 @@ pub fn init(settings: &Telemetry, process: &Process) -> Result<TelemetryGuard, T
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        let Some(provider) = self.traces.take() else {
-            return;
-        };
-        if let Err(error) = provider.shutdown_with_timeout(traces::EXPORT_TIMEOUT) {
+        if let Some(provider) = self.traces.take()
+            && let Err(error) = provider.shutdown_with_timeout(traces::EXPORT_TIMEOUT)
+        {
             tracing::warn!({ field::ERROR } = %error, "the last traces were not sent");
         }
+        self.lines.end();
     }
 }

@@ -14,6 +14,7 @@
 mod error;
 pub mod field;
 mod init;
+mod lines;
 mod logs;
 pub mod metrics;
 pub mod traceparent;

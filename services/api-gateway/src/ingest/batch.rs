@@ -50,9 +50,9 @@ impl<W: Waiting> WaitingEvents<W> {
         Self { by_publisher: HashMap::new(), turns: VecDeque::new(), taken_keys: HashMap::new() }
     }
 
-    /// Whether nothing waits, for its turn or for a commit under way.
-    pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty() && self.taken_keys.values().all(VecDeque::is_empty)
+    /// Whether there is something that waits for its turn alone.
+    pub(super) fn has_next(&self) -> bool {
+        !self.turns.is_empty()
     }
 
     pub(super) fn push(&mut self, submission: W) {
@@ -168,6 +168,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl WaitingEvents<PreparedEvent> {
+        /// Whether nothing waits, for its turn or for a commit under way.
+        fn is_empty(&self) -> bool {
+            self.turns.is_empty() && self.taken_keys.values().all(VecDeque::is_empty)
+        }
+    }
 
     impl Waiting for PreparedEvent {
         fn event(&self) -> &PreparedEvent {

@@ -1,22 +1,21 @@
-//! The tasks that write: a commit under way on each, everything that arrived meanwhile in the next.
+//! The tasks that write: what arrives while a commit is under way shares the next.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use onering_clock::Clock;
 use onering_delivery::HeldReason;
 use onering_flags::FlagsHandle;
 use onering_ids::OwnerId;
-use onering_service_kit::error_chain;
+use onering_service_kit::{Tasks, error_chain};
 use onering_store::StoreError;
 use onering_store::idempotency::{self, Remembered};
 use onering_store::ingest::{self, Accepted, IncomingEvent, Ingested};
 use onering_store::pool::PoolConfig;
 use onering_telemetry::field;
 use onering_telemetry::metrics::{Counter, Histogram};
+use tokio_util::sync::CancellationToken;
 
 use super::database_line::{DatabaseLine, NoLine};
 use super::prepared_event::{Claim, PreparedEvent};
@@ -51,26 +50,23 @@ pub(crate) struct Committing {
     pub(crate) failures: Counter,
 }
 
-/// Connections of one HTTP worker. With one alone, a single event would wait for whatever large commit is under way.
-const LINES: usize = 2;
+/// The most commits under way at once. Mostly there is one: see [`Queue::next`].
+const LINES: usize = 4;
 
-/// Starts the committers of an HTTP worker on the calling runtime. They end, their work done, with the last publisher.
-pub(crate) fn start_committers(committing: &Committing) -> Publisher {
+/// Starts the committers of the process on the calling runtime. Told to stop, they write what waits and end.
+pub(crate) fn start_committers(committing: &Committing, tasks: &Tasks) -> Publisher {
     let queue = Arc::new(Queue::new());
     for _ in 0..LINES {
-        let database = committing.database.clone().statement_timeout(STATEMENT_TIMEOUT);
-        let line = DatabaseLine::new(database, committing.clock.clone());
-        tokio::spawn(keep_committing(Committer { committing: committing.clone(), line }, Arc::clone(&queue)));
+        let (committing, waiting) = (committing.clone(), Arc::clone(&queue));
+        // A panic costs its batch, whose callers are told that it is not known to be written, and not the committer.
+        tasks.spawn("ingest", move |stop| {
+            let database = committing.database.clone().statement_timeout(STATEMENT_TIMEOUT);
+            let line = DatabaseLine::new(database, committing.clock.clone());
+            let (mut committer, queue) = (Committer { committing: committing.clone(), line }, Arc::clone(&waiting));
+            async move { committer.serve(&queue, &stop).await }
+        });
     }
     Publisher::new(queue)
-}
-
-/// A panic costs its batch, whose callers are told that it is not known to be written, and not the committer.
-async fn keep_committing(mut committer: Committer, queue: Arc<Queue>) {
-    while AssertUnwindSafe(committer.serve(&queue)).catch_unwind().await.is_err() {
-        tracing::error!("a committer panicked; it goes on");
-        committer.line.hang_up();
-    }
 }
 
 struct Committer {
@@ -100,10 +96,11 @@ impl Failure {
 }
 
 impl Committer {
-    async fn serve(&mut self, queue: &Arc<Queue>) {
-        while let Some(Taken { batch, under_way }) = queue.next().await {
+    async fn serve(&mut self, queue: &Arc<Queue>, stop: &CancellationToken) {
+        let mut over = None;
+        while let Some(Taken { batch, under_way }) = queue.next(over.take(), stop).await {
             self.commit(batch).await;
-            drop(under_way);
+            over = Some(under_way);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Accepting events: requests that arrive while commits are under way share the next.
 //!
-//! Each HTTP worker has two committers with a Postgres connection of its own each. [`Publisher::publish`] hands them an event and
-//! answers once it is committed, durably. What a commit leads to is pushed to the delivery stream afterwards by the process's
+//! All HTTP workers share one queue. [`Publisher::publish`] puts an event into it and answers once it is committed, durably.
+//! Mostly one commit is under way at a time; further ones go beside large ones, each on a Postgres connection of its own. What a commit leads to is pushed to the delivery stream afterwards by the process's
 //! [`Pusher`], for which nobody waits: a push that is lost costs time and not the delivery, which the sweep finds.
 
 mod batch;

@@ -12,7 +12,7 @@ use super::batch::Waiting;
 use super::prepared_event::PreparedEvent;
 use super::queue::Queue;
 
-/// The most bytes of events that may wait in one worker. Beyond it callers are told to come again.
+/// The most bytes of events that may wait in the process. Beyond it callers are told to come again.
 const MOST_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// What an accepted event is answered with.
@@ -59,20 +59,11 @@ impl From<NotAccepted> for Problem {
     }
 }
 
-/// Hands events to the worker's committers. Clones share it; they end with the last.
+/// Hands events to the committers. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Publisher {
-    open: Arc<Open>,
+    queue: Arc<Queue>,
     waiting_bytes: Arc<AtomicUsize>,
-}
-
-/// The queue, for as long as something may come into it.
-struct Open(Arc<Queue>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// An event on its way to be written.
@@ -104,7 +95,7 @@ impl Drop for Room {
 impl Publisher {
     /// A publisher into this queue. The queue itself has no bound: the bytes in it have.
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { open: Arc::new(Open(queue)), waiting_bytes: Arc::default() }
+        Self { queue, waiting_bytes: Arc::default() }
     }
 
     /// Accepts one event; done when it is committed.
@@ -130,7 +121,7 @@ impl Publisher {
         }
         let (reply, answer) = oneshot::channel();
         let submission = Submission { event, reply, _room: room };
-        self.open.0.push(submission);
+        self.queue.push(submission);
         Ok(answer)
     }
 }

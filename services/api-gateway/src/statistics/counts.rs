@@ -55,7 +55,7 @@ impl Counts {
         };
         *self.answers.entry(kind).or_default() += 1;
         let took_us = u64::try_from(answer.took.as_micros()).unwrap_or(u64::MAX);
-        *self.latencies.entry((minute, Precision::THREE_DIGITS.bucket_of(took_us))).or_default() += 1;
+        *self.latencies.entry((minute, Precision::TWO_DIGITS.bucket_of(took_us))).or_default() += 1;
         self.count_usage(answer);
     }
 
