@@ -1,28 +1,29 @@
 //! Intake: from the stream to the dispatcher.
 //!
 //! Reads only while delivery is switched on and only as much as there are places for, so the worker's memory is bounded
-//! and what it cannot take stays for other workers.
+//! and what it cannot take stays for other workers. How many deliveries an entry has shows when it is read: where there are
+//! few places in all, the rest of one entry waits here for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use onering_delivery::Work;
-use onering_ids::EventId;
-use onering_queue::{Batch, Consumer, EntryId, INLINE_BODY_LIMIT, QueueError};
+use onering_delivery::{DatabaseTime, Work};
+use onering_queue::{Batch, Consumer, INLINE_BODY_LIMIT, PACK_LIMIT, QueueError};
 use onering_service_kit::{FailureLog, error_chain};
-use onering_store::{StoreError, deliveries};
 use onering_telemetry::field;
 
 use crate::arrival::arrive;
+use crate::bodies::fetch_bodies;
 use crate::context::Context;
+use crate::entry_share::EntryShare;
 use crate::events::DispatcherHandle;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::settling::Finished;
 use crate::work_item::{Item, Source, work_of};
 
-/// Entries read at once, at most.
+/// Deliveries read at once, at most.
 const BATCH: usize = 512;
 /// How long a read waits for the first entry: also how long a switch or a stop waits for a quiet reader.
 const BLOCK: Duration = Duration::from_millis(500);
@@ -44,7 +45,16 @@ struct Intake {
 /// Entries, and how they came to be this worker's.
 struct Taken {
     batch: Batch,
-    source: fn(EntryId) -> Source,
+    source: fn(EntryShare) -> Source,
+}
+
+/// A delivery that has its body and as yet no place.
+struct Complete {
+    work: Work,
+    body: Bytes,
+    source: Source,
+    /// Its lease is none that a gateway writes.
+    is_garbled: bool,
 }
 
 /// Reads until stopped.
@@ -62,10 +72,10 @@ pub(crate) async fn run(context: Arc<Context>, consumer: Consumer, dispatcher: D
             }
             continue;
         }
-        let Some(places) = take_places(&context).await else { break };
+        let Some(places) = take_places(&context, PACK_LIMIT, BATCH).await else { break };
         let taken = tokio::select! {
-            taken = intake.take(places.items()) => taken,
-            () = context.stop.cancelled() => return intake.finish(places).await,
+            taken = intake.take(entries_for(places.items())) => taken,
+            () = context.stop.cancelled() => return intake.finish().await,
         };
         match taken {
             Ok(taken) => {
@@ -81,51 +91,84 @@ pub(crate) async fn run(context: Arc<Context>, consumer: Consumer, dispatcher: D
     }
 }
 
-/// Waits for at least one place and takes as many as one batch needs, with as many bytes as may travel in entries; none
-/// when the worker stops.
-async fn take_places(context: &Context) -> Option<Places> {
-    context.stop.run_until_cancelled(context.stream_room.take(BATCH, INLINE_BODY_LIMIT)).await?
+/// How many entries to read with so many places, if all are as full as they may be.
+fn entries_for(places: usize) -> usize {
+    (places / PACK_LIMIT).max(1)
+}
+
+/// Waits for `least` places and takes up to `most`, with as many bytes as may travel with that many deliveries; none when the
+/// worker stops.
+pub(crate) async fn take_places(context: &Context, least: usize, most: usize) -> Option<Places> {
+    context.stop.run_until_cancelled(context.stream_room.take(least, most, INLINE_BODY_LIMIT)).await?
+}
+
+/// Hands back what a worker that stops will not send: somebody may send it at once.
+pub(crate) fn hand_back(context: &Arc<Context>, unsent: impl IntoIterator<Item = (Work, Source)>) {
+    let now = context.database_clock.now();
+    for (work, source) in unsent {
+        let item = Item::new(context, work, Bytes::new(), source, Place::NONE);
+        context.settling.submit(Finished::put_off(item, now));
+    }
+}
+
+impl Taken {
+    /// The deliveries: those that brought their bodies (or need none), and those whose bodies are still to be read.
+    fn into_deliveries(self, now: DatabaseTime) -> (VecDeque<Complete>, Vec<(Work, Source)>) {
+        let (mut complete, mut bodiless) = (VecDeque::new(), Vec::new());
+        for (id, deliveries) in self.batch.packs {
+            let share = EntryShare::of(id, deliveries.len());
+            for delivery in deliveries {
+                let (work, source) = (work_of(&delivery), (self.source)(share.clone()));
+                let is_garbled = work.lease.until.since(now).max(now.since(work.lease.until)) > FURTHEST_LEASE;
+                match delivery.body {
+                    None if !is_garbled => bodiless.push((work, source)),
+                    body => complete.push_back(Complete { work, body: body.unwrap_or_default(), source, is_garbled }),
+                }
+            }
+        }
+        (complete, bodiless)
+    }
 }
 
 impl Intake {
     /// What dead workers left, now and then and then all of it; else what is new.
-    async fn take(&mut self, room: usize) -> Result<Taken, QueueError> {
+    async fn take(&mut self, entries: usize) -> Result<Taken, QueueError> {
         let now = self.context.clock.monotonic();
         if now >= self.next_claim {
-            let claimed = self.consumer.claim_idle(self.context.lease, room).await;
+            let claimed = self.consumer.claim_idle(self.context.lease, entries).await;
             match claimed {
-                Ok(batch) if !batch.entries.is_empty() => return Ok(Taken { batch, source: Source::TakenOver }),
+                Ok(batch) if !batch.packs.is_empty() => return Ok(Taken { batch, source: Source::TakenOver }),
                 nothing => {
                     self.next_claim = now + self.context.lease / 3;
                     nothing?;
                 }
             }
         }
-        let batch = self.consumer.read(room, BLOCK).await?;
+        let batch = self.consumer.read(entries, BLOCK).await?;
         Ok(Taken { batch, source: Source::Stream })
     }
 
-    /// Makes items of entries and hands them on; those whose body did not travel along last.
+    /// Makes items of deliveries and hands them on; those whose body did not travel along last.
     async fn hand_over(&mut self, taken: Taken, mut places: Places) {
-        let Taken { batch, source } = taken;
         let context = &self.context;
-        context.metrics.garbled.add(batch.garbled as u64);
-        let (mut items, mut bodiless) = (Vec::with_capacity(batch.entries.len()), Vec::new());
-        let now = context.database_clock.now();
-        for (id, entry) in batch.entries {
-            let work = work_of(&entry);
-            let is_garbled = work.lease.until.since(now).max(now.since(work.lease.until)) > FURTHEST_LEASE;
-            let body = match entry.body {
-                Some(body) => body,
-                None if !is_garbled => {
-                    bodiless.push((work, source(id)));
-                    continue;
-                }
-                None => Bytes::new(),
+        context.metrics.garbled.add(taken.batch.garbled as u64);
+        let (mut complete, bodiless) = taken.into_deliveries(context.database_clock.now());
+        let mut items = Vec::with_capacity(complete.len());
+        while let Some(next) = complete.pop_front() {
+            let Some(place) = places.split(next.body.len()) else {
+                // What has a place goes on first: only that gives places back.
+                arrive(context, &self.dispatcher, std::mem::take(&mut items)).await;
+                complete.push_front(next);
+                drop(places);
+                let Some(more) = take_places(context, 1, complete.len()).await else {
+                    let complete = complete.into_iter().map(|delivery| (delivery.work, delivery.source));
+                    return hand_back(context, complete.chain(bodiless));
+                };
+                places = more;
+                continue;
             };
-            let Some(place) = places.split(body.len()) else { break };
-            let item = Item::new(context, work, body, source(id), place);
-            if is_garbled {
+            let item = Item::new(context, next.work, next.body, next.source, place);
+            if next.is_garbled {
                 context.metrics.garbled.inc();
                 context.settling.submit(Finished::stale(item));
             } else {
@@ -140,82 +183,27 @@ impl Intake {
     }
 
     /// A read that was cut off may have been answered: its entries are handed back rather than left to time out.
-    async fn finish(mut self, mut places: Places) {
-        let now = self.context.database_clock.now();
+    async fn finish(mut self) {
         match self.consumer.finish().await {
             Ok(batch) => {
-                for (id, entry) in batch.entries {
-                    let Some(place) = places.split(0) else { return };
-                    let item = Item::new(&self.context, work_of(&entry), Bytes::new(), Source::Stream(id), place);
-                    self.context.settling.submit(Finished::put_off(item, now));
-                }
+                let taken = Taken { batch, source: Source::Stream };
+                let (complete, bodiless) = taken.into_deliveries(self.context.database_clock.now());
+                let complete = complete.into_iter().map(|delivery| (delivery.work, delivery.source));
+                hand_back(&self.context, complete.chain(bodiless));
             }
             Err(error) => tracing::debug!({ field::ERROR } = error_chain(&error), "the last read failed"),
         }
     }
 }
 
-/// Reads bodies that were too large to travel, as many at once as there are bytes for, and hands their items on.
-///
-/// # Errors
-/// [`StoreError`] when Postgres fails; what was read until then is handed on.
-async fn fetch_bodies(
-    context: &Arc<Context>,
-    dispatcher: &DispatcherHandle,
-    bodiless: Vec<(Work, Source)>,
-    mut places: Places,
-) -> Result<(), StoreError> {
-    if bodiless.is_empty() {
-        return Ok(());
-    }
-    let events: Vec<EventId> = bodiless.iter().map(|(work, _)| work.event_id).collect();
-    let sizes = deliveries::body_sizes(&mut *context.pool.get().await?, &events).await?;
-    let mut waiting = VecDeque::from(bodiless);
-    while let Some((work, source)) = waiting.pop_front() {
-        let size = |work: &Work| sizes.get(&work.event_id).copied().unwrap_or(0);
-        let mut bytes = size(&work);
-        let room = places.fetch_bytes(&context.stream_room, bytes);
-        if context.stop.run_until_cancelled(room).await.is_none() {
-            waiting.push_front((work, source));
-            break;
-        }
-        let mut chunk = vec![(work, source)];
-        while let Some((work, _)) = waiting.front()
-            && places.try_fetch_bytes(&context.stream_room, bytes + size(work))
-        {
-            bytes += size(work);
-            chunk.extend(waiting.pop_front());
-        }
-        fetch_chunk(context, dispatcher, chunk, &mut places).await?;
-    }
-    // The worker stops: what it has not read it hands back.
-    for (work, source) in waiting {
-        let Some(place) = places.split(0) else { break };
-        let item = Item::new(context, work, Bytes::new(), source, place);
-        context.settling.submit(Finished::put_off(item, context.database_clock.now()));
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn fetch_chunk(
-    context: &Arc<Context>,
-    dispatcher: &DispatcherHandle,
-    chunk: Vec<(Work, Source)>,
-    places: &mut Places,
-) -> Result<(), StoreError> {
-    let events: Vec<EventId> = chunk.iter().map(|(work, _)| work.event_id).collect();
-    let bodies = deliveries::event_bodies(&mut *context.pool.get().await?, &events).await?;
-    let mut items = Vec::with_capacity(chunk.len());
-    for (work, source) in chunk {
-        let body = bodies.get(&work.event_id);
-        let Some(place) = places.split(body.map_or(0, Bytes::len)) else { break };
-        let item = Item::new(context, work, body.cloned().unwrap_or_default(), source, place);
-        match body {
-            Some(_) => items.push(item),
-            // Nothing to send, ever. What becomes of such a delivery the sweep knows.
-            None => context.settling.submit(Finished::stale(item)),
+    #[test]
+    fn no_more_entries_are_read_than_may_fit() {
+        for (places, entries) in [(1, 1), (31, 1), (32, 1), (63, 1), (64, 2), (BATCH, BATCH / PACK_LIMIT)] {
+            assert_eq!(entries_for(places), entries, "{places}");
         }
     }
-    arrive(context, dispatcher, items).await;
-    Ok(())
 }

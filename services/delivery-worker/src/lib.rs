@@ -1,6 +1,6 @@
 //! The delivery worker: sends deliveries, retries them, and finds again what was lost on the way.
 //!
-//! An item comes from the stream (`intake`) or from Postgres (`sweep`), is given its subscription (`arrival`), waits in
+//! An item comes from the stream (`intake`, `bodies`) or from Postgres (`sweep`), is given its subscription (`arrival`), waits in
 //! that subscription's lane (`dispatcher`, `lanes`), is prepared where need be (`preparation`), sent (`attempt`) and settled
 //! (`settling`, `writing`). Subscriptions whose receiver fails are left alone (`breakers`). `replay` makes deliveries of the
 //! past again. Entry point: [`run`].
@@ -13,10 +13,12 @@
 
 mod arrival;
 mod attempt;
+mod bodies;
 mod breakers;
 mod context;
 mod database_clock;
 mod dispatcher;
+mod entry_share;
 mod events;
 mod failing_subscriptions;
 mod housekeeping;

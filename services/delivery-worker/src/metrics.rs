@@ -25,7 +25,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) lanes: Gauge,
     /// Deliveries queued in lanes.
     pub(crate) queued: Gauge,
-    /// Entries in the stream.
+    /// Entries in the stream, of one or more deliveries each.
     pub(crate) stream: Gauge,
     /// Results that could not be written at first.
     pub(crate) settlement_failures: Counter,
@@ -41,7 +41,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) circuits: Counters<1>,
     /// Circuits that are not closed, as this worker knows.
     pub(crate) circuits_open: Gauge,
-    /// Stream entries that could not be read.
+    /// Deliveries in the stream that could not be read.
     pub(crate) garbled: Counter,
     /// Deliveries made by replays.
     pub(crate) replayed: Counter,
@@ -86,7 +86,10 @@ impl WorkerMetrics {
             )?,
             in_flight: metrics.gauge("onering_delivery_attempts_in_flight", "Attempts under way")?,
             lanes: metrics.gauge("onering_delivery_lanes", "Subscriptions with deliveries in this worker")?,
-            stream: metrics.gauge("onering_stream_entries", "Entries in the stream, waiting or taken")?,
+            stream: metrics.gauge(
+                "onering_stream_entries",
+                "Entries in the stream, waiting or taken, of 1 to 32 deliveries each",
+            )?,
             queued: metrics.gauge("onering_delivery_lanes_queued", "Deliveries waiting in lanes for their turn")?,
             settlement_failures: metrics.counter(
                 "onering_settlement_failures_total",
@@ -111,7 +114,8 @@ impl WorkerMetrics {
                 "onering_circuits_open",
                 "Subscriptions whose circuit is open or being probed, as this worker knows",
             )?,
-            garbled: metrics.counter("onering_stream_garbled_total", "Stream entries that could not be read")?,
+            garbled: metrics
+                .counter("onering_stream_garbled_total", "Deliveries in the stream that could not be read")?,
             replayed: metrics.counter("onering_replayed_total", "Deliveries that replays made again")?,
         })
     }

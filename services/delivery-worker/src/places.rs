@@ -16,6 +16,7 @@ pub(crate) const LEAST_BYTES: usize = 1024 * 1024;
 pub(crate) struct Room {
     items: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    all_items: usize,
     all_bytes: usize,
 }
 
@@ -29,8 +30,12 @@ pub(crate) struct Places {
 /// What one item takes up.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _item: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    _held: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+impl Place {
+    /// For an item without a body that is handed back at once, by a worker that stops.
+    pub(crate) const NONE: Self = Self { _held: None };
 }
 
 impl Room {
@@ -39,17 +44,24 @@ impl Room {
     pub(crate) fn new(items: usize, bytes: usize) -> Self {
         // A permit counts to u32::MAX at most.
         let all_bytes = bytes.clamp(1, u32::MAX as usize);
-        Self { items: Arc::new(Semaphore::new(items)), bytes: Arc::new(Semaphore::new(all_bytes)), all_bytes }
+        Self {
+            items: Arc::new(Semaphore::new(items)),
+            bytes: Arc::new(Semaphore::new(all_bytes)),
+            all_items: items,
+            all_bytes,
+        }
     }
 
-    /// Waits for a place, and takes as many as there are, `most` at most, each with `bytes_each`.
-    pub(crate) async fn take(&self, most: usize, bytes_each: usize) -> Option<Places> {
-        let item = Arc::clone(&self.items).acquire_owned().await.ok()?;
-        let first = self.capped(bytes_each);
+    /// Waits for `least` places, or half of what there is, and takes as many as there are, `most` at most, each with
+    /// `bytes_each`.
+    pub(crate) async fn take(&self, least: usize, most: usize, bytes_each: usize) -> Option<Places> {
+        let least = least.min(self.all_items / 2).max(1);
+        let items = Arc::clone(&self.items).acquire_many_owned(u32::try_from(least).ok()?).await.ok()?;
+        let first = self.capped(least * bytes_each);
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(first).await.ok()?;
-        let mut places = Places { items: item, bytes };
+        let mut places = Places { items, bytes };
         let affordable = self.bytes.available_permits() / bytes_each.max(1);
-        let further = self.items.available_permits().min(most.saturating_sub(1)).min(affordable);
+        let further = self.items.available_permits().min(most.saturating_sub(least)).min(affordable);
         places.extend(self, further, further * bytes_each);
         Some(places)
     }
@@ -124,7 +136,7 @@ impl Places {
     pub(crate) fn split(&mut self, bytes: usize) -> Option<Place> {
         let item = self.items.split(1)?;
         let bytes = self.bytes.split(bytes.min(self.bytes()))?;
-        Some(Place { _item: item, _bytes: bytes })
+        Some(Place { _held: Some((item, bytes)) })
     }
 }
 
@@ -148,23 +160,39 @@ mod tests {
     #[tokio::test]
     async fn a_reader_takes_no_more_than_fits() {
         let room = Room::new(10, 1_000);
-        let mut places = room.take(8, 100).await.unwrap();
+        let mut places = room.take(1, 8, 100).await.unwrap();
         assert_eq!((places.items(), places.bytes()), (8, 800));
         let held = places.split(50).unwrap();
         drop(places);
-        let few = room.take(100, 300).await.unwrap();
+        let few = room.take(1, 100, 300).await.unwrap();
         assert_eq!((few.items(), few.bytes()), (3, 900), "950 bytes are left");
-        assert!(comes(room.take(1, 100)).await.is_none());
+        assert!(comes(room.take(1, 1, 100)).await.is_none());
         drop((few, held));
-        assert_eq!(room.take(100, 1).await.unwrap().items(), 10);
+        assert_eq!(room.take(1, 100, 1).await.unwrap().items(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_reader_waits_for_what_it_needs_at_least_or_for_half() {
+        let room = Room::new(10, 1_000);
+        let mut places = room.take(4, 8, 10).await.unwrap();
+        assert_eq!((places.items(), places.bytes()), (8, 80));
+        let held = places.split(10).unwrap();
+        drop(places);
+        assert_eq!(room.take(4, 4, 10).await.unwrap().items(), 4);
+        let rest = room.take(1, 6, 10).await.unwrap();
+        assert!(comes(room.take(4, 8, 10)).await.is_none(), "three are left");
+        drop(rest);
+        assert_eq!(room.take(100, 100, 10).await.unwrap().items(), 9);
+        drop(held);
+        assert_eq!(Room::new(1, 1_000).take(32, 512, 10).await.unwrap().items(), 1);
     }
 
     #[tokio::test]
     async fn a_body_larger_than_everything_passes_when_nothing_else_is_held() {
         let room = Room::new(10, 1_000);
-        let mut places = room.take(1, 10).await.unwrap();
+        let mut places = room.take(1, 1, 10).await.unwrap();
         let held = places.split(10).unwrap();
-        let mut places = room.take(1, 10).await.unwrap();
+        let mut places = room.take(1, 1, 10).await.unwrap();
         assert!(!places.try_fetch_bytes(&room, 5_000));
         assert!(comes(places.fetch_bytes(&room, 5_000)).await.is_none());
         drop(held);

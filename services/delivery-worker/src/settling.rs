@@ -1,7 +1,8 @@
 //! Settlement by group commit: results that arrive while one statement is in flight share the next one.
 //!
 //! A result that cannot be written (Postgres is away) is kept and tried again; its entry stays unacknowledged meanwhile, so
-//! whatever happens to this worker, somebody settles the delivery. Acknowledging comes after the commit, never before.
+//! whatever happens to this worker, somebody settles the delivery. Acknowledging comes after the commit, never before, and
+//! after those of all deliveries of the entry.
 //! How a batch is written, and what happens when one row of it is refused, is in [`crate::writing`].
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::entry_share::EntryShare;
 use crate::work_item::Item;
 use crate::writing::write;
 
@@ -152,10 +154,11 @@ async fn settle(context: &Context, finished: Vec<Finished>) {
     acknowledge(context, &finished, &unwritten).await;
 }
 
-/// Acknowledges the entries of a settled batch. When Redis is away they are delivered again, and lose at their renewal.
+/// Acknowledges the entries whose last deliveries are in a settled batch. When Redis is away they are delivered again, and lose at their renewal.
 async fn acknowledge(context: &Context, finished: &[Finished], unwritten: &HashSet<DeliveryId>) {
     let is_done = |finished: &&Finished| finished.delivery().is_none_or(|delivery| !unwritten.contains(&delivery));
-    let entries: Vec<EntryId> = finished.iter().filter(is_done).filter_map(|finished| finished.item.entry()).collect();
+    let shares = finished.iter().filter(is_done).filter_map(|finished| finished.item.entry());
+    let entries: Vec<EntryId> = shares.filter_map(EntryShare::finish).collect();
     if let Err(error) = context.stream.ack(&entries).await {
         tracing::debug!({ field::ERROR } = error_chain(&error), "entries could not be acknowledged");
     }

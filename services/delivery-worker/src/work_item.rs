@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use onering_delivery::{DatabaseTime, Lease, Work};
-use onering_queue::{EntryId, StreamEntry};
+use onering_queue::StreamEntry;
 
 use crate::context::Context;
+use crate::entry_share::EntryShare;
 use crate::lanes::Freed;
 use crate::places::Place;
 use crate::planted::Bug;
@@ -31,15 +32,15 @@ pub(crate) struct Item {
 }
 
 /// Where an item came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Source {
     /// The sweep leased the row for this worker.
     Sweep,
     /// A new entry of the stream, to be acknowledged.
-    Stream(EntryId),
+    Stream(EntryShare),
     /// An entry that another worker took and did not acknowledge. Its lease proves nothing: that worker may have renewed
     /// it, or sent under it.
-    TakenOver(EntryId),
+    TakenOver(EntryShare),
 }
 
 /// One of the worker's places, counted in and out.
@@ -63,10 +64,10 @@ impl Item {
         Self { work, body, source, place: CountedPlace { _place: place, context: Arc::clone(context) } }
     }
 
-    /// The entry to acknowledge.
+    /// Its share in the entry to acknowledge.
     #[must_use]
-    pub(crate) const fn entry(&self) -> Option<EntryId> {
-        match self.source {
+    pub(crate) const fn entry(&self) -> Option<&EntryShare> {
+        match &self.source {
             Source::Sweep => None,
             Source::Stream(entry) | Source::TakenOver(entry) => Some(entry),
         }
@@ -85,8 +86,8 @@ impl Item {
     /// Notes a new lease. From now on the right to attempt is this worker's own.
     pub(crate) fn renewed(&mut self, lease: Lease) {
         self.work.lease = lease;
-        if let Source::TakenOver(entry) = self.source {
-            self.source = Source::Stream(entry);
+        if let Source::TakenOver(entry) = &self.source {
+            self.source = Source::Stream(entry.clone());
         }
     }
 }

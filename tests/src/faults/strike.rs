@@ -10,8 +10,8 @@ use crate::stack::Stack;
 
 /// How long anything a strike waits for may take.
 const PATIENCE: Duration = Duration::from_secs(75);
-/// With so many deliveries in the stream, a FLUSHALL loses some.
-const WORTH_FLUSHING: u64 = 200;
+/// With so many entries in the stream, of one or more deliveries each, a FLUSHALL loses some.
+const WORTH_FLUSHING: u64 = 50;
 /// What a slow line adds to each piece of data, in each direction. Redis is given up after 100 ms by the rate limiter.
 const SLOW_POSTGRES: Duration = Duration::from_millis(100);
 const SLOW_REDIS: Duration = Duration::from_millis(150);

@@ -20,9 +20,9 @@ const READ_GRACE: Duration = Duration::from_secs(2);
 /// Entries taken from the stream. They stay pending until acknowledged.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The entries, oldest first, each with the id to acknowledge.
-    pub entries: Vec<(EntryId, StreamEntry)>,
-    /// How many entries could not be read. They are acknowledged already; the sweep pushes their deliveries anew.
+    /// The entries, oldest first: the id to acknowledge when all of its deliveries are done with, and those.
+    pub packs: Vec<(EntryId, Vec<StreamEntry>)>,
+    /// How many deliveries could not be read. Their entries are acknowledged already; the sweep finds them after their leases.
     pub garbled: usize,
 }
 
@@ -55,7 +55,7 @@ impl Consumer {
         &self.ends.name
     }
 
-    /// Takes up to `count` new entries, waiting up to `block` for the first. An empty batch: none came.
+    /// Takes up to `count` new entries, each a pack of up to [32](crate::PACK_LIMIT) deliveries, waiting up to `block` for the first. An empty batch: none came.
     ///
     /// May be dropped at any point, as `select!` does: a read that is under way is continued by the next call, with the
     /// `count` and `block` it was begun with. A stream or group that is gone (Redis was flushed or replaced) is made
@@ -139,7 +139,7 @@ impl Ends {
             tracing::warn!(entries = entries.garbled.len(), "stream entries cannot be read; acknowledging them");
             self.stream.ack(&entries.garbled).await?;
         }
-        Ok(Batch { entries: entries.readable, garbled: entries.garbled.len() })
+        Ok(Batch { packs: entries.readable, garbled: entries.garbled_deliveries })
     }
 }
 

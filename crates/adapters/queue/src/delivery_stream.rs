@@ -1,24 +1,28 @@
-//! [`DeliveryStream`]: pushing deliveries, acknowledging them, and how many wait.
+//! [`DeliveryStream`]: pushing deliveries, acknowledging entries, and how many wait.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, Value, cmd, pipe};
+use onering_clock::Clock;
 
 use crate::entry::StreamEntry;
 use crate::error::{Fault, QueueError};
 use crate::link::Link;
+use crate::lua::Lua;
 use crate::names::{DELIVERIES, FIELD, GROUP};
+use crate::pack::Pack;
 use crate::pooled::Pooled;
+use crate::stream_length::{Lengths, StreamLength};
 use crate::stream_reply::EntryId;
 
-/// With more entries than this in the stream nothing more is pushed: what is left out waits in Postgres, where the
+/// With about so many deliveries in the stream nothing more is pushed: what is left out waits in Postgres, where the
 /// sweep finds it, so Redis' memory stays bounded however far the workers fall behind.
 pub const STREAM_BOUND: u64 = 20_000;
 
-/// How many entries go into one round trip. Bounds how long one push keeps the connection from others.
-const PUSH_CHUNK: usize = 256;
+/// How many packs go into one round trip: no more than 2 MiB of bodies. Bounds how long one push keeps the connection from
+/// others.
+const PUSH_CHUNK: usize = 32;
 
 /// How many ids one acknowledging command names.
 const ACK_CHUNK: usize = 512;
@@ -53,11 +57,12 @@ return {len, math.max(len - taken, 0)}";
 /// What became of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushReport {
-    /// How many entries went into the stream; the rest was left to the sweep because the stream is full.
+    /// How many deliveries went into the stream; the rest was left to the sweep because the stream is full.
     pub pushed: usize,
-    /// How many entries the stream holds now.
+    /// About how many deliveries the stream holds now.
     pub stream_len: u64,
-    /// How many of them no worker has taken yet.
+    /// About how many of them no worker has taken: no fewer than there are as far as this process knows, since it does not ask
+    /// with each push what was taken meanwhile. [`DeliveryStream::waiting`] asks.
     pub waiting: u64,
 }
 
@@ -66,71 +71,104 @@ pub struct PushReport {
 pub struct DeliveryStream {
     link: Arc<Link>,
     pooled: Pooled,
-    /// The lengths as last heard, so that a full stream is known without asking.
-    last_len: Arc<AtomicU64>,
-    last_waiting: Arc<AtomicU64>,
+    clock: Clock,
+    lengths: Arc<Lua>,
+    /// What is known of the length, so that it is not asked with each push.
+    known: Arc<Mutex<StreamLength>>,
 }
 
 impl DeliveryStream {
-    pub(crate) fn new(link: Arc<Link>, pooled: Pooled) -> Self {
-        Self { link, pooled, last_len: Arc::default(), last_waiting: Arc::default() }
+    pub(crate) fn new(link: Arc<Link>, pooled: Pooled, clock: Clock) -> Self {
+        Self { link, pooled, clock, lengths: Arc::new(Lua::new(LENGTHS_SCRIPT.to_owned())), known: Arc::default() }
     }
 
-    /// Pushes entries, in order, a few hundred to a round trip, until all are in or the stream is full
-    /// ([`STREAM_BOUND`]).
+    /// Pushes deliveries, in order and in [packs](Pack), some dozens of those to a round trip, until all are in or the stream
+    /// is full ([`STREAM_BOUND`]).
     ///
     /// # Errors
-    /// [`QueueError::Push`]. Some entries may be in the stream all the same; that costs a look at most, because the
+    /// [`QueueError::Push`]. Some deliveries may be in the stream all the same; that costs a look at most, because the
     /// fence lets only the holder of the current lease send.
     pub async fn push(&self, entries: &[StreamEntry]) -> Result<PushReport, QueueError> {
         let mut pushed = 0;
-        for chunk in entries.chunks(PUSH_CHUNK) {
+        let packs: Vec<Pack<'_>> = Pack::of(entries).collect();
+        for chunk in packs.chunks(PUSH_CHUNK) {
             if self.is_full().await? {
                 break;
             }
-            let lengths = self.push_chunk(chunk).await;
-            self.learn(lengths.map_err(|source| QueueError::Push { entries: entries.len() - pushed, source })?);
-            pushed += chunk.len();
+            let added = self.push_chunk(chunk).await;
+            pushed += added.map_err(|source| QueueError::Push { entries: entries.len() - pushed, source })?;
         }
-        let (stream_len, waiting) = (self.last_len.load(Ordering::Relaxed), self.last_waiting.load(Ordering::Relaxed));
-        Ok(PushReport { pushed, stream_len, waiting })
+        let known = self.known();
+        Ok(PushReport { pushed, stream_len: known.deliveries(), waiting: known.waiting() })
     }
 
-    async fn push_chunk(&self, chunk: &[StreamEntry]) -> Result<(u64, u64), Fault> {
+    /// Answers how many deliveries that were.
+    async fn push_chunk(&self, chunk: &[Pack<'_>]) -> Result<usize, Fault> {
         let mut commands = pipe();
-        for entry in chunk {
-            commands.cmd("XADD").arg(DELIVERIES).arg("*").arg(FIELD).arg(entry.encode()).ignore();
+        for pack in chunk {
+            commands.cmd("XADD").arg(DELIVERIES).arg("*").arg(FIELD).arg(pack.encode()).ignore();
         }
-        commands.add_command(lengths_command());
-        let (lengths,) = self.link.pipeline(&commands).await?;
-        Ok(lengths)
+        let deliveries = chunk.iter().map(Pack::len).sum();
+        if self.known().is_to_be_asked(deliveries, self.clock.monotonic()) {
+            // One behind the other on one connection: the lengths are those after the push. Without them, what was known
+            // is still good, and the next push asks again.
+            let (added, lengths) = tokio::join!(self.link.pipeline::<()>(&commands), self.ask());
+            added?;
+            self.note(chunk, lengths.ok());
+        } else {
+            let () = self.link.pipeline(&commands).await?;
+            self.note(chunk, None);
+        }
+        Ok(deliveries)
     }
 
-    /// Whether the stream is full. Asks Redis only when it was full when last heard of: the workers may have caught up.
+    fn note(&self, pushed: &[Pack<'_>], lengths: Option<Lengths>) {
+        let mut known = self.known();
+        pushed.iter().for_each(|pack| known.pushed(pack.len()));
+        if let Some(lengths) = lengths {
+            known.heard(lengths, self.clock.monotonic());
+        }
+    }
+
+    /// Whether the stream is full. Asks Redis only when it is as far as is known: the workers may have caught up.
     async fn is_full(&self) -> Result<bool, QueueError> {
-        Ok(self.last_len.load(Ordering::Relaxed) >= STREAM_BOUND && self.len().await? >= STREAM_BOUND)
+        if self.known().deliveries() < STREAM_BOUND {
+            return Ok(false);
+        }
+        self.lengths().await?;
+        Ok(self.known().deliveries() >= STREAM_BOUND)
     }
 
-    /// How many entries the stream holds: waiting ones and taken ones that are not acknowledged yet.
+    /// How many entries (packs of one to [32](crate::PACK_LIMIT) deliveries) the stream holds: waiting ones and taken ones
+    /// that are not acknowledged yet.
     ///
     /// # Errors
     /// [`QueueError::Length`].
     pub async fn len(&self) -> Result<u64, QueueError> {
-        self.lengths().await.map(|(len, _)| len)
+        self.lengths().await.map(|lengths| lengths.len)
     }
 
-    /// How many entries no worker has taken yet.
+    /// About how many deliveries no worker has taken yet: exact as long as this process alone pushes, otherwise what there
+    /// would be if the others' packs were like its own.
     ///
     /// # Errors
     /// [`QueueError::Length`].
     pub async fn waiting(&self) -> Result<u64, QueueError> {
-        self.lengths().await.map(|(_, waiting)| waiting)
+        self.lengths().await?;
+        Ok(self.known().waiting())
     }
 
-    async fn lengths(&self) -> Result<(u64, u64), QueueError> {
-        let lengths = self.pooled.query(lengths_command()).await.map_err(|source| QueueError::Length { source })?;
-        self.learn(lengths);
+    async fn lengths(&self) -> Result<Lengths, QueueError> {
+        let lengths = self.ask().await.map_err(|source| QueueError::Length { source })?;
+        self.known().heard(lengths, self.clock.monotonic());
         Ok(lengths)
+    }
+
+    async fn ask(&self) -> Result<Lengths, Fault> {
+        let mut command = self.lengths.command();
+        command.arg(1).arg(DELIVERIES).arg(GROUP);
+        let (len, waiting) = self.lengths.call(&self.link, &command).await?;
+        Ok(Lengths { len, waiting })
     }
 
     /// Whether the stream holds nothing: nothing waits and nothing is being attempted.
@@ -192,16 +230,10 @@ impl DeliveryStream {
         self.link.query(command).await
     }
 
-    fn learn(&self, (len, waiting): (u64, u64)) {
-        self.last_len.store(len, Ordering::Relaxed);
-        self.last_waiting.store(waiting, Ordering::Relaxed);
+    /// Never held across an await; its values are replaced whole, so a panic elsewhere leaves nothing half done.
+    fn known(&self) -> MutexGuard<'_, StreamLength> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lengths_command() -> Cmd {
-    let mut command = cmd("EVAL");
-    command.arg(LENGTHS_SCRIPT).arg(1).arg(DELIVERIES).arg(GROUP);
-    command
 }
 
 /// A duration as Redis takes it.

@@ -1,4 +1,4 @@
-//! [`StreamEntry`]: one delivery as it travels through the stream, and its binary form.
+//! [`StreamEntry`]: one delivery as it travels through the stream, alone or in a [pack](crate::Pack), and its binary form.
 //!
 //! The form is versioned and fixed: a version byte, three UUIDs, the attempts done, the lease and the creation instant,
 //! then the event type and the body with their lengths, all numbers big-endian. Reading it never panics, whatever the
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Bodies up to this many bytes travel in the entry; longer ones are read from Postgres by the worker.
 pub const INLINE_BODY_LIMIT: usize = 8 * 1024;
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// The right to attempt one delivery until `queued_until`, and what the attempt needs.
 ///
@@ -42,7 +42,7 @@ pub struct StreamEntry {
 /// These bytes are not a stream entry of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stream entry cannot be read: {0}")]
-pub struct GarbledEntry(&'static str);
+pub struct GarbledEntry(pub(crate) &'static str);
 
 impl StreamEntry {
     /// The entry of a delivery that was just written.
@@ -60,13 +60,24 @@ impl StreamEntry {
         }
     }
 
-    /// The binary form.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let body = self.body.as_ref().filter(|body| body.len() <= INLINE_BODY_LIMIT);
-        // Event types are bounded far below this; the cut only keeps the length field truthful.
-        let event_type = &self.event_type[..self.event_type.floor_char_boundary(usize::from(u16::MAX))];
-        let mut out = Vec::with_capacity(HEAD_LEN + event_type.len() + body.map_or(0, |body| 4 + body.len()));
+    /// The body, if it travels along.
+    pub(crate) fn travelling_body(&self) -> Option<&Bytes> {
+        self.body.as_ref().filter(|body| body.len() <= INLINE_BODY_LIMIT)
+    }
+
+    /// Event types are bounded far below this; the cut only keeps the length field truthful.
+    fn short_event_type(&self) -> &str {
+        &self.event_type[..self.event_type.floor_char_boundary(usize::from(u16::MAX))]
+    }
+
+    /// How many bytes the binary form has.
+    pub(crate) fn encoded_len(&self) -> usize {
+        HEAD_LEN + self.short_event_type().len() + self.travelling_body().map_or(0, |body| 4 + body.len())
+    }
+
+    /// Writes the binary form.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        let event_type = self.short_event_type();
         out.put_u8(VERSION);
         out.put_u128(self.delivery_id.uuid().as_u128());
         out.put_u128(self.event_id.uuid().as_u128());
@@ -76,7 +87,7 @@ impl StreamEntry {
         out.put_i64(self.created_at.timestamp_millis());
         out.put_u16(event_type.len() as u16);
         out.put_slice(event_type.as_bytes());
-        match body {
+        match self.travelling_body() {
             None => out.put_u8(0),
             Some(body) => {
                 out.put_u8(1);
@@ -84,14 +95,13 @@ impl StreamEntry {
                 out.put_slice(body);
             }
         }
-        out
     }
 
     /// Reads the binary form.
     ///
     /// # Errors
-    /// [`GarbledEntry`] for anything [`encode`](Self::encode) does not write.
-    pub fn decode(mut bytes: Bytes) -> Result<Self, GarbledEntry> {
+    /// [`GarbledEntry`] for anything [`encode_into`](Self::encode_into) does not write.
+    pub(crate) fn decode(mut bytes: Bytes) -> Result<Self, GarbledEntry> {
         if bytes.try_get_u8() != Ok(VERSION) {
             return Err(GarbledEntry("not of this version"));
         }
@@ -110,7 +120,7 @@ impl StreamEntry {
 }
 
 const HEAD_LEN: usize = 1 + 3 * 16 + 4 + 8 + 8 + 2 + 1;
-const SHORT: GarbledEntry = GarbledEntry("it ends too early");
+pub(crate) const SHORT: GarbledEntry = GarbledEntry("it ends too early");
 
 fn uuid(bytes: &mut Bytes) -> Result<Uuid, GarbledEntry> {
     bytes.try_get_u128().map(Uuid::from_u128).map_err(|_| SHORT)
@@ -141,20 +151,26 @@ fn body(bytes: &mut Bytes) -> Result<Option<Bytes>, GarbledEntry> {
     }
 }
 
-fn take(bytes: &mut Bytes, length: usize) -> Result<Bytes, GarbledEntry> {
+pub(crate) fn take(bytes: &mut Bytes, length: usize) -> Result<Bytes, GarbledEntry> {
     if bytes.len() < length { Err(SHORT) } else { Ok(bytes.split_to(length)) }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;
 
     use super::*;
 
+    fn encode(entry: &StreamEntry) -> Vec<u8> {
+        let mut out = Vec::new();
+        entry.encode_into(&mut out);
+        out
+    }
+
     prop_compose! {
-        fn entries()(
+        pub(crate) fn entries()(
             ids in any::<[u128; 3]>(),
             attempt_count: u32,
             queued_until_us in -8_000_000_000_000_000_i64..8_000_000_000_000_000,
@@ -178,12 +194,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(entry in entries()) {
-            prop_assert_eq!(StreamEntry::decode(entry.encode().into()), Ok(entry));
+            let written = encode(&entry);
+            prop_assert_eq!(written.len(), entry.encoded_len());
+            prop_assert_eq!(StreamEntry::decode(written.into()), Ok(entry));
         }
 
         #[test]
         fn a_cut_or_lengthened_entry_is_garbled(entry in entries(), at: prop::sample::Index, more in vec(any::<u8>(), 1..8)) {
-            let whole = entry.encode();
+            let whole = encode(&entry);
             let cut = whole[..at.index(whole.len())].to_vec();
             prop_assert!(StreamEntry::decode(cut.into()).is_err());
             let longer = [whole, more].concat();
@@ -211,9 +229,9 @@ mod tests {
             event_type: "ring.created".to_owned(),
             body: Some(Bytes::from(vec![b'x'; INLINE_BODY_LIMIT])),
         };
-        assert_eq!(StreamEntry::decode(entry.encode().into()), Ok(entry.clone()));
+        assert_eq!(StreamEntry::decode(encode(&entry).into()), Ok(entry.clone()));
         entry.body = Some(Bytes::from(vec![b'x'; INLINE_BODY_LIMIT + 1]));
-        let arrived = StreamEntry::decode(entry.encode().into()).unwrap();
+        let arrived = StreamEntry::decode(encode(&entry).into()).unwrap();
         assert_eq!(arrived, StreamEntry { body: None, ..entry });
     }
 }

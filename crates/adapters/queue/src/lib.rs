@@ -4,8 +4,8 @@
 //! may be lost at any moment and costs time, never an event: the sweep finds what the stream forgot, the limits begin
 //! anew, breakers learn again, and caches expire without being told to.
 //!
-//! - [`DeliveryStream`] and [`Consumer`]: entries are the exclusive right to attempt one delivery until its lease ends
-//!   ([`StreamEntry`]). The stream is bounded ([`STREAM_BOUND`]).
+//! - [`DeliveryStream`] and [`Consumer`]: what is in an entry is the exclusive right to attempt each of its deliveries until
+//!   that one's lease ends ([`StreamEntry`], [`Pack`]). The stream is bounded ([`STREAM_BOUND`]).
 //! - [`RateLimiter`]: admits exactly the limit over any number of processes, with one round trip for all requests that
 //!   arrive while another is under way; [`RateScript`] is the one place that counts.
 //! - [`SharedBreakers`]: one breaker for each subscription that ails, shared by all workers, changed by one script.
@@ -13,7 +13,7 @@
 //!
 //! # Connections
 //!
-//! Commands that come now and then (pings, lengths, announcements) go through a `deadpool` pool, which checks a
+//! Commands that come now and then (pings, announcements) go through a `deadpool` pool, which checks a
 //! connection before it lends it. The hot paths do not: that check is a round trip of its own, and one multiplexed
 //! connection carries any number of commands at once. There is one for pushing and settling, one for breakers, one for each [`Consumer`]
 //! (a blocking read keeps a connection to itself, and the client's usual response timeout would cut it short), one for
@@ -37,10 +37,12 @@ mod error;
 mod link;
 mod lua;
 mod names;
+mod pack;
 mod pooled;
 mod queue;
 mod rate;
 mod server_counters;
+mod stream_length;
 mod stream_reply;
 
 pub use announcement::{Announcement, UnknownAnnouncement};
@@ -50,6 +52,7 @@ pub use consumer::{Batch, Consumer};
 pub use delivery_stream::{DeliveryStream, PushReport, STREAM_BOUND};
 pub use entry::{GarbledEntry, INLINE_BODY_LIMIT, StreamEntry};
 pub use error::{Fault, QueueError};
+pub use pack::{GarbledPack, PACK_LIMIT, Pack};
 pub use queue::Queue;
 pub use rate::{Decision, LimiterUnavailable, LocalLimits, RateLimiter, RateScript, TakeAnswer, TakeRequest, Taken};
 pub use server_counters::ServerCounters;

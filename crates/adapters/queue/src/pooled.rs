@@ -1,7 +1,7 @@
 //! [`Pooled`]: the deadpool pool, for commands that come now and then.
 //!
 //! The pool greets Redis before it lends a connection out, which finds a dead one before it is used. That extra round
-//! trip is right for a ping, a length or an announcement and wrong where thousands of commands a second pass, which is
+//! trip is right for a ping or an announcement and wrong where thousands of commands a second pass, which is
 //! why the hot paths have links of their own.
 
 use std::time::Duration;

@@ -53,7 +53,7 @@ impl Queue {
         let pooled = Pooled::new(url, home.clone())?;
         let at_home = Home::Runtime(home.clone());
         let link = Link::new(client.clone(), Some(RESPONSE_TIMEOUT), at_home, clock.clone());
-        let deliveries = DeliveryStream::new(Arc::new(link), pooled.clone());
+        let deliveries = DeliveryStream::new(Arc::new(link), pooled.clone(), clock.clone());
         Ok(Self { client, clock, home, pooled, deliveries })
     }
 

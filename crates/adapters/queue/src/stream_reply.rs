@@ -9,6 +9,7 @@ use deadpool_redis::redis::Value;
 use crate::entry::StreamEntry;
 use crate::error::Fault;
 use crate::names::FIELD;
+use crate::pack::Pack;
 
 /// The name Redis gave an entry of the stream: a millisecond and a number within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,8 +38,10 @@ impl FromStr for EntryId {
 /// Entries as Redis handed them out: those that can be read, and the names of those that cannot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entries {
-    pub(crate) readable: Vec<(EntryId, StreamEntry)>,
+    pub(crate) readable: Vec<(EntryId, Vec<StreamEntry>)>,
     pub(crate) garbled: Vec<EntryId>,
+    /// How many deliveries the garbled ones have, by what they say.
+    pub(crate) garbled_deliveries: usize,
 }
 
 /// The answer of XREADGROUP on one stream: nothing, or a list (a map in RESP3) of one stream with its entries.
@@ -75,9 +78,12 @@ fn entries(value: Value) -> Result<Entries, Fault> {
             continue;
         }
         let (id, payload) = entry(item)?;
-        match payload.map(StreamEntry::decode) {
-            Some(Ok(entry)) => found.readable.push((id, entry)),
-            Some(Err(_)) | None => found.garbled.push(id),
+        match payload.map(Pack::decode) {
+            Some(Ok(deliveries)) => found.readable.push((id, deliveries)),
+            garbled => {
+                found.garbled.push(id);
+                found.garbled_deliveries += garbled.and_then(Result::err).map_or(1, |garbled| garbled.deliveries);
+            }
         }
     }
     Ok(found)
@@ -153,13 +159,14 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_read_is_named_as_garbled() {
-        let item = Value::Array(vec![bulk("7-1"), Value::Array(vec![bulk(FIELD), bulk("nonsense")])]);
+        let item = Value::Array(vec![bulk("7-1"), Value::Array(vec![bulk(FIELD), bulk("\u{2}\u{7}nonsense")])]);
         let foreign = Value::Array(vec![bulk("7-2"), Value::Array(vec![bulk("other"), bulk("x")])]);
         let gone = Value::Array(vec![bulk("7-3"), Value::Nil]);
         let stream = Value::Array(vec![bulk("stream"), Value::Array(vec![item, foreign, gone])]);
         let entries = read_reply(Value::Array(vec![stream])).unwrap();
         let names: Vec<String> = entries.garbled.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["7-1", "7-2", "7-3"]);
+        assert_eq!(entries.garbled_deliveries, 7 + 1 + 1);
         assert!(entries.readable.is_empty());
     }
 

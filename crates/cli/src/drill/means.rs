@@ -23,7 +23,8 @@ const FAILING_FOR: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(3);
 /// How far wrong clocks are off.
 const SKEWS_SECONDS: [i64; 2] = [600, -600];
-/// With so many deliveries in it, emptying Redis loses some; longer is not waited for them.
+/// With so many entries in the stream, of one or more deliveries each, emptying Redis loses some; longer is not waited for
+/// them.
 const BACKLOG: u64 = 15;
 const BACKLOG_PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use onering_ids::SubscriptionId;
 
-/// With more entries than this that no worker has taken, the stream is long: less than a second's work, and more than
+/// With more deliveries in it than this that no worker has taken, the stream is long: less than a second's work, and more than
 /// piles up while the workers keep up.
 const LONG: u64 = 4_096;
 /// For a subscription that is alone it is long with more than this.
@@ -31,7 +31,7 @@ pub(super) struct Fairness {
 }
 
 impl Fairness {
-    /// Notes how many entries wait in the stream.
+    /// Notes how many deliveries wait in the stream.
     pub(super) fn heard(&mut self, waiting: u64) {
         self.waiting = waiting;
         if !self.is_long() {

@@ -231,7 +231,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "stream_entry",
         run: redis::stream_entry,
-        words: &["\u{1}", "\0\0", "key ", "subscription wh_", "everything", "-"],
+        words: &["\u{1}", "\u{2}\u{2}", "\0\0", "key ", "subscription wh_", "everything", "-"],
     },
     Target { name: "subscription", run: subscriptions::subscription, words: SUBSCRIPTION },
 ];
