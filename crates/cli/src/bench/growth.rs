@@ -44,7 +44,7 @@ pub(super) async fn measure(stack: &mut PrivateStack, options: &GrowthBench) -> 
     eprintln!("empty tables");
     let empty = loads(&mut bed, options.repeat, "empty", &mut report).await?;
     monitoring::measure(&bed, "empty", &mut report).await?;
-    report.add("empty: sweep that finds nothing, longest", "ms", sweeping::longest(&mut store).await?);
+    sweeping::measure(&mut store, "empty: sweep that finds nothing", &mut report).await?;
 
     eprintln!("filling them");
     fill(&bed, &config, options, &mut report).await?;
@@ -54,7 +54,7 @@ pub(super) async fn measure(stack: &mut PrivateStack, options: &GrowthBench) -> 
     sweep_what_is_due(&bed, &mut store, &mut report).await?;
     let full = loads(&mut bed, options.repeat, "full", &mut report).await?;
     monitoring::measure(&bed, "full", &mut report).await?;
-    report.add("full: sweep that finds nothing, longest", "ms", sweeping::longest(&mut store).await?);
+    sweeping::measure(&mut store, "full: sweep that finds nothing", &mut report).await?;
     report.add("end to end: full, of empty", "×", full / empty);
     Ok(report)
 }
@@ -89,7 +89,7 @@ async fn fill(bed: &Bed<'_>, config: &PoolConfig, options: &GrowthBench, report:
 
 /// Times the sweep while there is much to sweep, and then has it all sent.
 async fn sweep_what_is_due(bed: &Bed<'_>, store: &mut AsyncPgConnection, report: &mut Report) -> anyhow::Result<()> {
-    report.add("full: sweep that takes 500 of 20,000, longest", "ms", sweeping::longest(store).await?);
+    sweeping::measure(store, "full: sweep that takes 500 of 20,000", report).await?;
     let (received, delivered) = (bed.received(Receiver::Nginx).await?, bed.delivered().await?);
     delivery_switch::turn_and_wait(bed, true).await?;
     bed.wait_until_received(Receiver::Nginx, received + DUE).await?;

@@ -7,9 +7,11 @@ use onering_clock::Clock;
 use onering_store::leases::{self, Wanted};
 use onering_store::{AsyncPgConnection, StoreError};
 
+use super::super::report::Report;
+
 /// What a worker takes at once.
 const BATCH: u32 = 500;
-/// Of so many the longest counts.
+/// Sweeps timed.
 const SWEEPS: u32 = 25;
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -26,15 +28,18 @@ impl From<StoreError> for Undone {
     }
 }
 
-/// The longest of several sweeps in milliseconds. What they took is given back.
-pub(super) async fn longest(store: &mut AsyncPgConnection) -> anyhow::Result<f64> {
-    let mut longest = Duration::ZERO;
+/// How long each of several sweeps took. What they leased is given back.
+pub(super) async fn measure(
+    store: &mut AsyncPgConnection,
+    row: &'static str,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     // The first prepares the statement, which workers did long ago.
     once(store).await?;
     for _ in 0..SWEEPS {
-        longest = longest.max(once(store).await?);
+        report.add(row, "ms", once(store).await?.as_secs_f64() * 1000.0);
     }
-    Ok(longest.as_secs_f64() * 1000.0)
+    Ok(())
 }
 
 async fn once(store: &mut AsyncPgConnection) -> Result<Duration, StoreError> {
