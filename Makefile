@@ -7,6 +7,7 @@ CARGO ?= cargo
 UP_ARGS ?=
 UP_PROFILE ?= up
 BENCH_ARGS ?=
+BUDGET_ARGS ?=
 FUZZ_ARGS ?=
 FAULTS_ARGS ?=
 EXAMPLES ?= 100
@@ -15,7 +16,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Cargo puts its profile `dev` into `debug`; every other profile goes by its own name.
 BIN := $(TARGET)/$(if $(filter dev,$(UP_PROFILE)),debug,$(UP_PROFILE))
 
-.PHONY: help built up down status smoke test fuzz schemathesis faults lint fmt docs bench servers tools-python tools-node tools-lint clean
+.PHONY: help built up down status smoke test fuzz schemathesis faults lint fmt docs bench bench-budget servers tools-python tools-node tools-lint clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +28,7 @@ built:
 	@test -x $(BIN)/onering || { echo "$(BIN)/onering is not built yet: run 'make up' first" >&2; exit 1; }
 
 up: servers ## Build and start the whole stack on 127.0.0.1, then run the smoke test
-	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --exclude onering-tests --bins
+	@$(CARGO) build --locked --profile $(UP_PROFILE) --workspace --exclude onering-tests --exclude onering-bench --bins
 	@$(BIN)/onering up $(UP_ARGS)
 
 down: built ## Stop the stack (its data stays in .run/)
@@ -87,8 +88,13 @@ docs: ## Regenerate the generated pages and build the Rust documentation
 
 bench: ## Measure the release build against references taken in the same run
 	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh --with-nginx
-	@$(CARGO) build --locked --release --workspace --exclude onering-tests --bins
+	@$(CARGO) build --locked --release --workspace --exclude onering-tests --exclude onering-bench --bins
 	@$(TARGET)/release/onering bench $(BENCH_ARGS)
+
+bench-budget: ## Compare the pure core's instruction counts with bench/budgets.toml (BUDGET_ARGS=--update)
+	@deploy/dev/install-valgrind.sh
+	@$(CARGO) build --locked --release --package onering-bench --bins
+	@$(TARGET)/release/budget $(BUDGET_ARGS)
 
 faults: ## Break a stack in every way there is, under load, and see that nothing is lost
 	@env -u DATABASE_URL -u REDIS_URL deploy/dev/install-servers.sh
