@@ -1,7 +1,5 @@
 //! One attempt: sign, send, judge, hand in the result.
 
-use std::borrow::Cow;
-
 use onering_delivery::{Answer, Attempt, Failure, JudgePolicy, Reach, Rules, settle};
 use onering_signing::{SigningInput, header, sign};
 use onering_telemetry::field;
@@ -43,15 +41,18 @@ pub(crate) async fn run(context: &Context, ready: Ready) -> Option<Over> {
     let overlap = keys.overlap(now);
     let choice = if overlap { sign_with(&work.event_type, &item.body) } else { SignWith::Both };
     let signers = keys.signers(choice, now);
-    let mut headers = target.headers.clone();
-    headers.extend(sign(signers, target.schemes, &input).into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
-    headers.push((Cow::Borrowed(header::EVENT), work.event_type.to_string()));
-    headers.push((Cow::Borrowed(header::DELIVERY_ID), work.delivery_id.to_string()));
-    headers.push((Cow::Borrowed(header::ATTEMPT), work.lease.attempt().to_string()));
-    headers.push((Cow::Borrowed(header::EVENT_ID), event_id));
-
-    let (url, body, timeout) = (target.url.clone(), item.body.clone(), target.timeout());
-    let sent = context.client.send(Request { url, headers, body, timeout, at: now }).await;
+    let signatures = sign(signers, target.schemes, &input);
+    let (delivery_id, attempt) = (work.delivery_id.to_string(), work.lease.attempt().to_string());
+    let named: [(&str, &str); 4] = [
+        (header::EVENT, &work.event_type),
+        (header::DELIVERY_ID, &delivery_id),
+        (header::ATTEMPT, &attempt),
+        (header::EVENT_ID, &event_id),
+    ];
+    let headers: Vec<(&str, &str)> = signatures.iter().chain(named).collect();
+    let (endpoint, timeout) = (&target.endpoint, target.timeout());
+    let request = Request { endpoint, headers: &headers, body: &item.body, timeout, at: now };
+    let sent = context.client.send(request).await;
     if overlap {
         let shown = Shown {
             signed_with_both: signers.both_sign(target.schemes),

@@ -94,7 +94,7 @@ async fn build(
         pool: service.pool.clone(),
         stream: service.queue.deliveries(),
         announcer: service.queue.announcer(),
-        subscriptions: SubscriptionCache::new(service.pool.clone(), key_ring),
+        subscriptions: SubscriptionCache::new(service.pool.clone(), key_ring, client.clone()),
         rotations: RotationMeter::default(),
         breakers,
         client,

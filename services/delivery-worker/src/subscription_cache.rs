@@ -3,7 +3,6 @@
 //! Changes are announced and drop the entry at once; without an announcement it expires after five seconds. What is asked
 //! for together is loaded together, in one statement.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use onering_signing::Schemes;
 use onering_store::subscriptions::{DeliveryTarget, load_for_delivery};
 use onering_store::{Pool, StoreError};
 use onering_telemetry::field;
-use url::Url;
+use onering_webhook_client::{Endpoint, WebhookClient};
 
 use crate::lanes::Pace;
 use crate::signing_keys::OpenedKeys;
@@ -40,10 +39,8 @@ pub(crate) struct Target {
     pub(crate) partner_canary: bool,
     /// How the subscription stands.
     pub(crate) standing: Standing,
-    /// Where to POST.
-    pub(crate) url: Url,
-    /// The subscription's own headers.
-    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+    /// Where to POST, with the subscription's own headers.
+    pub(crate) endpoint: Endpoint,
     /// How requests are signed.
     pub(crate) schemes: Schemes,
     /// What signs them; none when no key of the ring opens them, or the subscription was deleted.
@@ -78,14 +75,15 @@ pub(crate) struct SubscriptionCache {
     forgotten: AtomicU64,
     pool: Pool,
     key_ring: KeyRing,
+    client: WebhookClient,
 }
 
 impl SubscriptionCache {
     /// An empty cache.
     #[must_use]
-    pub(crate) fn new(pool: Pool, key_ring: KeyRing) -> Self {
+    pub(crate) fn new(pool: Pool, key_ring: KeyRing, client: WebhookClient) -> Self {
         let known = Cache::builder().max_capacity(CAPACITY).time_to_live(EXPIRY).build();
-        Self { known, forgotten: AtomicU64::new(0), pool, key_ring }
+        Self { known, forgotten: AtomicU64::new(0), pool, key_ring, client }
     }
 
     /// One subscription, if it is known without asking.
@@ -168,12 +166,7 @@ impl SubscriptionCache {
             partner_active: row.partner_active,
             partner_canary: row.partner_canary,
             standing,
-            url: settings.url.url().clone(),
-            headers: settings
-                .headers
-                .expose()
-                .map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned()))
-                .collect(),
+            endpoint: self.client.endpoint(settings.url.url(), settings.headers.expose()),
             schemes: settings.signature_schemes,
             keys,
             max_event_age: settings.max_event_age,

@@ -49,6 +49,6 @@ macro_rules! targets {
 }
 
 targets! {
-    access_token addresses batch cursor event filter flags idempotency_key ids json query receiver_answer retry_after routes
+    access_token addresses batch cursor event filter flags http_answer idempotency_key ids json query receiver_answer retry_after routes
     signature stream_entry subscription
 }

@@ -1,23 +1,23 @@
 //! The client itself.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use onering_clock::Clock;
 use onering_delivery::{Answer, Failure};
 use onering_signing::KeyAge;
-use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use url::Url;
 
+use crate::connector::{Connector, tls_config};
+use crate::endpoint::{Endpoint, Prepared};
+use crate::exchange::{Answering, Connection};
+use crate::failure::{self, Broken};
 use crate::guard::AddressGuard;
+use crate::header_line;
+use crate::pool::Pool;
 use crate::request::Request;
-use crate::{failure, response};
-
-/// More header lines than this are no answer. The bytes of a head are bounded by the client's read buffer (400 KiB).
-const MOST_HEADERS: usize = 100;
-/// Many servers close an idle connection after 5 s; using one at that very moment would cost an attempt.
-const IDLE: Duration = Duration::from_secs(4);
-/// Idle connections kept to one host.
-const MOST_IDLE_PER_HOST: usize = 32;
 
 /// What a client is made with.
 #[derive(Debug, Clone)]
@@ -45,9 +45,9 @@ pub enum ClientError {
     /// The `User-Agent` is no header value.
     #[error("the User-Agent for webhooks is not a valid header value")]
     UserAgent,
-    /// The HTTP client could not be set up, as when the system has no root certificates.
-    #[error("the HTTP client for webhooks could not be set up; are the system's CA certificates installed?")]
-    Setup(#[source] reqwest::Error),
+    /// TLS could not be set up, as when the system has no root certificates.
+    #[error("TLS for webhooks could not be set up; are the system's CA certificates installed?")]
+    Setup(#[source] rustls::Error),
 }
 
 /// What an attempt brought, and how long it took.
@@ -65,12 +65,22 @@ pub struct Sent {
 ///
 /// Connections belong to the runtime on which they were opened: send from a runtime that lives as long as the client.
 /// Changed guard settings need a new client, because a connection that is open is not judged again.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WebhookClient {
-    http: reqwest::Client,
-    guard: AddressGuard,
-    user_agent: HeaderValue,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connector: Connector,
+    pool: Arc<Pool>,
+    user_agent: String,
     clock: Clock,
+}
+
+impl fmt::Debug for WebhookClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookClient").field("guard", self.guard()).finish_non_exhaustive()
+    }
 }
 
 impl WebhookClient {
@@ -79,65 +89,93 @@ impl WebhookClient {
     /// # Errors
     /// [`ClientError`].
     pub fn new(settings: ClientSettings, clock: Clock) -> Result<Self, ClientError> {
-        // The client panics without a process-wide provider; an error here means that there is one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let user_agent = HeaderValue::from_str(&settings.user_agent).map_err(|_| ClientError::UserAgent)?;
-        let http = reqwest::Client::builder()
-            .dns_resolver(settings.guard.clone())
-            .https_only(!settings.guard.allows_http())
-            .no_proxy()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .http1_max_headers(MOST_HEADERS)
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MOST_IDLE_PER_HOST)
-            .tcp_keepalive(Duration::from_secs(30))
-            .build()
-            .map_err(ClientError::Setup)?;
-        Ok(Self { http, guard: settings.guard, user_agent, clock })
+        Self::with_tls(settings, clock, tls_config().map_err(ClientError::Setup)?)
+    }
+
+    fn with_tls(settings: ClientSettings, clock: Clock, tls: ClientConfig) -> Result<Self, ClientError> {
+        let ClientSettings { guard, connect_timeout, user_agent } = settings;
+        if !header_line::is_value(&user_agent) {
+            return Err(ClientError::UserAgent);
+        }
+        let connector = Connector { guard, patience: connect_timeout, tls: Arc::new(tls).into() };
+        let pool = Pool::new(clock.clone());
+        Ok(Self { shared: Arc::new(Shared { connector, pool, user_agent, clock }) })
     }
 
     /// The guard this client sends by.
     #[must_use]
     pub fn guard(&self) -> &AddressGuard {
-        &self.guard
+        &self.shared.connector.guard
     }
 
-    /// Makes one attempt. Whatever happens is an [`Answer`]; nothing is tried twice.
+    /// Takes a target apart, once for many attempts: its URL, and the headers of all its requests, names and values unchecked.
+    /// A later header replaces an earlier one of the same name. `Content-Type: application/json`, `Accept: */*` and a
+    /// `User-Agent` are there unless given; `Content-Length`, `Host` and what says how a request ends are the client's.
+    ///
+    /// Whatever is wrong with it is the answer to every attempt.
+    #[must_use]
+    pub fn endpoint<'a>(&self, url: &Url, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Endpoint {
+        Endpoint::new(self.guard(), &self.shared.user_agent, url, headers)
+    }
+
+    /// Makes one attempt. Whatever happens is an [`Answer`]; nothing is sent twice.
     ///
     /// Dropping the future gives the attempt up and closes its connection.
-    pub async fn send(&self, request: Request) -> Sent {
-        let start = self.clock.monotonic();
-        let (answer, verified_with) = self.attempt(request).await;
-        Sent { answer, verified_with, took: self.clock.monotonic().saturating_duration_since(start) }
-    }
-
-    async fn attempt(&self, request: Request) -> (Answer, Option<KeyAge>) {
-        // The resolver's hook is not asked about literal addresses, so this is not only a matter of being early.
-        if let Err(error) = self.guard.check_url(&request.url) {
-            return (failure::of_guard(&error), None);
-        }
-        let headers = match request.header_map(&self.user_agent) {
-            Ok(headers) => headers,
-            Err(detail) => return (Answer::failed(Failure::InvalidRequest, detail), None),
+    pub async fn send(&self, request: Request<'_>) -> Sent {
+        let start = self.shared.clock.monotonic();
+        let (answer, verified_with) = match self.shared.attempt(request).await {
+            Ok(answered) => answered,
+            Err(failed) => (failed, None),
         };
-        let (start, at) = (self.clock.monotonic(), request.at);
-        let exchange = self.http.post(request.url).headers(headers).body(request.body).send();
-        match tokio::time::timeout(request.timeout, exchange).await {
-            Err(_) => {
-                let detail = format!("no answer within {} s", request.timeout.as_secs_f32());
-                (Answer::failed(Failure::Timeout, detail), None)
-            }
-            Ok(Err(error)) => (failure::of_client(error), None),
-            Ok(Ok(response)) => {
-                let spent = self.clock.monotonic().saturating_duration_since(start);
-                let left = request.timeout.saturating_sub(spent);
-                let verified_with = response::verified_with(response.headers());
-                (response::read_answer(response, left, at.plus(spent).to_utc()).await, verified_with)
-            }
-        }
+        Sent { answer, verified_with, took: self.shared.clock.monotonic().saturating_duration_since(start) }
     }
 }
+
+impl Shared {
+    /// The answer, or why there is none as one.
+    async fn attempt(&self, request: Request<'_>) -> Result<(Answer, Option<KeyAge>), Answer> {
+        let prepared = request.endpoint.prepared().map_err(Answer::clone)?;
+        let head = request.head(prepared)?;
+        let start = self.clock.monotonic();
+        let spent = || self.clock.monotonic().saturating_duration_since(start);
+        let now = || request.at.plus(spent()).to_utc();
+        let asking = self.ask(prepared, [&head, request.body], now);
+        let answering = match tokio::time::timeout(request.timeout, asking).await {
+            Err(_) => {
+                let detail = format!("no answer within {} s", request.timeout.as_secs_f32());
+                return Err(Answer::failed(Failure::Timeout, detail));
+            }
+            Ok(asked) => asked.map_err(|broken| failure::of_broken(&broken))?,
+        };
+        let (code, verified_with) = (answering.head.code, answering.head.verified_with);
+        let (retry_after, replay_expired) = (answering.head.retry_after, answering.head.replay_expired);
+        let (snippet, connection) = answering.finish(request.timeout.saturating_sub(spent())).await;
+        if let Some(connection) = connection {
+            self.pool.put(&prepared.origin, connection);
+        }
+        Ok((Answer::Status { code, retry_after, replay_expired, snippet }, verified_with))
+    }
+
+    /// Asks over an idle connection or a new one.
+    ///
+    /// An idle connection may be gone without our knowing. Where it took not a byte of the request, the request goes over a new
+    /// one; where it took any, nobody can say what the receiver has seen, and the attempt has failed.
+    async fn ask(
+        &self,
+        prepared: &Prepared,
+        request: [&[u8]; 2],
+        now: impl Fn() -> chrono::DateTime<chrono::Utc>,
+    ) -> Result<Answering, Broken> {
+        if let Some(connection) = self.pool.take(&prepared.origin) {
+            match connection.ask(request, &now).await {
+                Err(Broken::Unsent(_)) => {}
+                asked => return asked,
+            }
+        }
+        let stream = self.connector.connect(&prepared.origin).await?;
+        Connection::new(stream).ask(request, now).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

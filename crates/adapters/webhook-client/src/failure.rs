@@ -1,11 +1,40 @@
 //! Sorting the ways in which there was no answer.
 
-use std::error::Error;
 use std::io;
 
 use onering_delivery::{Answer, Failure};
 
 use crate::guard::GuardError;
+use crate::head::Malformed;
+
+/// What kept an answer from coming.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The guard lets nothing through.
+    #[error(transparent)]
+    Refused(#[from] GuardError),
+    /// There was no connection in time.
+    #[error("no connection in time")]
+    NotConnected,
+    /// There was no connection.
+    #[error(transparent)]
+    Connect(io::Error),
+    /// The TLS handshake came to no end.
+    #[error(transparent)]
+    Handshake(io::Error),
+    /// The connection took nothing of the request.
+    #[error(transparent)]
+    Unsent(io::Error),
+    /// The connection broke after it took some of the request, or all.
+    #[error(transparent)]
+    Exchange(io::Error),
+    /// The connection was closed by the other side.
+    #[error("the connection was closed before an answer came")]
+    Closed,
+    /// What came is no answer.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
 
 /// A guard's verdict as an attempt's answer: nothing was sent.
 pub(crate) fn of_guard(error: &GuardError) -> Answer {
@@ -16,56 +45,54 @@ pub(crate) fn of_guard(error: &GuardError) -> Answer {
     Answer::failed(failure, error.to_string())
 }
 
-/// What kept an answer from coming, told by the first cause in the error's chain that tells.
-///
-/// The URL is in no text: its path or query may be a credential.
-pub(crate) fn of_client(error: reqwest::Error) -> Answer {
-    let error = error.without_url();
-    for cause in causes(&error) {
-        if let Some(refused) = cause.downcast_ref::<GuardError>() {
-            return of_guard(refused);
-        }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return Answer::failed(Failure::Tls, tls.to_string());
-        }
-        if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && http.is_parse()
-        {
-            return Answer::failed(Failure::InvalidResponse, http.to_string());
-        }
-    }
-    if error.is_builder() {
-        return Answer::failed(Failure::InvalidRequest, innermost(&error));
-    }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => Answer::failed(Failure::Connect, "no connection in time"),
-        (false, true) => Answer::failed(Failure::Timeout, "no answer in time"),
-        // Until the request is sent nothing is read but the TLS handshake.
-        (true, false) if ends_early(&error) => Answer::failed(Failure::Tls, innermost(&error)),
-        (_, false) => Answer::failed(Failure::Connect, innermost(&error)),
-    }
+/// What kept an answer from coming, as an attempt's answer. No text has the URL: its path or query may be a credential.
+pub(crate) fn of_broken(broken: &Broken) -> Answer {
+    let failure = match broken {
+        Broken::Refused(refused) => return of_guard(refused),
+        Broken::Malformed(_) => Failure::InvalidResponse,
+        Broken::Handshake(error) if is_tls(error) || is_early_end(error) => Failure::Tls,
+        Broken::Unsent(error) | Broken::Exchange(error) if is_tls(error) => Failure::Tls,
+        Broken::NotConnected | Broken::Connect(_) | Broken::Closed => Failure::Connect,
+        Broken::Handshake(_) | Broken::Unsent(_) | Broken::Exchange(_) => Failure::Connect,
+    };
+    Answer::failed(failure, broken.to_string())
 }
 
-/// The error and its causes, outermost first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| next_cause(*error))
-}
-
-/// The cause of `error`; of an `io::Error` the error inside it, which its `source` passes over.
-fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inside) => Some(inside),
-        None => error.source(),
-    }
+/// Whether TLS itself, or the certificate's name, is what is wrong.
+fn is_tls(error: &io::Error) -> bool {
+    let Some(inside) = error.get_ref() else { return false };
+    inside.is::<rustls::Error>() || inside.is::<rustls::pki_types::InvalidDnsNameError>()
 }
 
 /// Whether the other side closed the connection while something was still awaited of it.
-fn ends_early(error: &reqwest::Error) -> bool {
-    let mut io_errors = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io_errors.any(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+fn is_early_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// The cause beneath all others, which says what happened; those above say where in the client it passed.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_has_its_class() {
+        let tls = || io::Error::other(rustls::Error::DecryptError);
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for (broken, failure) in [
+            (Broken::Refused(GuardError::NoAddress), Failure::Dns),
+            (Broken::Refused(GuardError::NoHost), Failure::AddressRefused),
+            (Broken::NotConnected, Failure::Connect),
+            (Broken::Connect(reset()), Failure::Connect),
+            (Broken::Handshake(tls()), Failure::Tls),
+            (Broken::Handshake(io::ErrorKind::UnexpectedEof.into()), Failure::Tls),
+            (Broken::Handshake(reset()), Failure::Connect),
+            (Broken::Exchange(tls()), Failure::Tls),
+            (Broken::Exchange(io::ErrorKind::UnexpectedEof.into()), Failure::Connect),
+            (Broken::Unsent(reset()), Failure::Connect),
+            (Broken::Closed, Failure::Connect),
+            (Broken::Malformed(Malformed::TooLong), Failure::InvalidResponse),
+        ] {
+            let text = of_broken(&broken).describe();
+            assert!(text.starts_with(&format!("{}: ", failure.as_str())), "{broken:?}: {text}");
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! Where webhooks may go.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::address::{Refusal, inner, own_refusal};
+use crate::endpoint::Origin;
 use crate::look_up::{LookUp, SystemLookUp};
 
 /// Why a target is refused. The texts name no address that the guard learned from DNS: the reader may be a stranger who
@@ -76,11 +76,6 @@ impl AddressGuard {
         Self { rules: Arc::new(Rules { allow_http, allow, look_up }) }
     }
 
-    /// Whether `http` targets are let through.
-    pub(crate) fn allows_http(&self) -> bool {
-        self.rules.allow_http
-    }
-
     /// Judges an address and the one within it.
     ///
     /// # Errors
@@ -103,10 +98,8 @@ impl AddressGuard {
     /// # Errors
     /// Why it is refused.
     pub fn check_url(&self, url: &Url) -> Result<(), GuardError> {
-        match (url.scheme(), self.rules.allow_http) {
-            ("https", _) | ("http", true) => {}
-            (_, true) => return Err(GuardError::Scheme { wanted: "https:// or http://" }),
-            (_, false) => return Err(GuardError::Scheme { wanted: "https://" }),
+        if !matches!((url.scheme(), self.rules.allow_http), ("https", _) | ("http", true)) {
+            return Err(self.other_scheme());
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(GuardError::UserInfo);
@@ -129,6 +122,28 @@ impl AddressGuard {
             Some(Host::Domain(host)) if literal_of(url) == Some(None) => self.resolve_checked(host).await.map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// The addresses of this origin that may be connected to; at least one. What was judged when its URL was looked at is
+    /// judged again: this is the one way to an address.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn addresses_of(&self, origin: &Origin) -> Result<Vec<IpAddr>, GuardError> {
+        if !origin.secure && !self.rules.allow_http {
+            return Err(self.other_scheme());
+        }
+        let literal = match &origin.host {
+            Host::Domain(name) => return self.resolve_checked(name).await,
+            Host::Ipv4(address) => IpAddr::from(*address),
+            Host::Ipv6(address) => IpAddr::from(*address),
+        };
+        self.check_address(literal).map_err(|refusal| GuardError::Literal { refusal })?;
+        Ok(vec![literal])
+    }
+
+    fn other_scheme(&self) -> GuardError {
+        GuardError::Scheme { wanted: if self.rules.allow_http { "https:// or http://" } else { "https://" } }
     }
 
     /// The addresses of `host` that may be connected to; at least one.
@@ -167,19 +182,6 @@ fn literal_of(url: &Url) -> Option<Option<IpAddr>> {
             if last.eq_ignore_ascii_case("localhost") { Some(Ipv4Addr::LOCALHOST.into()) } else { name.parse().ok() }
         }
     })
-}
-
-/// The hook of the HTTP client: it connects to one of the addresses returned here and looks nothing up itself.
-impl Resolve for AddressGuard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
-        Box::pin(async move {
-            let addresses = guard.resolve_checked(name.as_str()).await?;
-            // Port 0 stands for the URL's.
-            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
-        })
-    }
 }
 
 #[cfg(test)]
