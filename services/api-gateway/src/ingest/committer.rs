@@ -101,6 +101,9 @@ impl Committer {
         while let Some(Taken { batch, under_way }) = queue.next(over.take(), stop).await {
             self.commit(batch).await;
             over = Some(under_way);
+            // On a machine that is full, whoever was answered just now is about to ask again, and others wait for this core: they go
+            // first, and the next commit has theirs too. On one that is not this returns at once.
+            std::thread::yield_now();
         }
     }
 

@@ -97,7 +97,8 @@ impl Queue {
     /// Whoever ends a commit looks for the next one itself, so nobody is woken in vain while a small one is under way.
     fn wake_another(&self, state: &State) {
         if state.small_under_way == 0 && state.waiting.has_next() {
-            self.changed.notify_one();
+            // The last one that worked has its connection's plans and tables at hand.
+            self.changed.notify_last();
         }
     }
 
