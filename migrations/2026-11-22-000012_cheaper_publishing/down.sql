@@ -4,7 +4,8 @@ DROP TRIGGER final_deliveries_stay ON webhook_deliveries;
 CREATE TRIGGER final_deliveries_stay BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
     WHEN (OLD.settled_at IS NOT NULL) EXECUTE FUNCTION onering.refuse_change_of_final_delivery();
 
-CREATE OR REPLACE FUNCTION onering.ingest_events(
+DROP FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], timestamptz[], uuid[], text[], text[], bytea[], interval, text, uuid[]);
+CREATE FUNCTION onering.ingest_events(
     event_ids uuid[], owner_ids text[], event_types text[], bodies bytea[], occurred_ats timestamptz[],
     publisher_key_ids uuid[], idempotency_owners text[], idempotency_keys text[], idempotency_digests bytea[],
     lease interval, hold text)
@@ -67,6 +68,11 @@ BEGIN
     FROM events AS e LEFT JOIN deliveries AS d ON d.event_id = e.event_id;
 END
 $$;
+
+COMMENT ON FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], timestamptz[], uuid[], text[], text[], bytea[], interval, text) IS
+    'Accepts a batch of events: writes them, and their deliveries to the subscriptions that match, in one statement. Answers one row a '
+    'delivery (or one row with nulls for an event that matched nothing). An event whose idempotency key was taken before is left out. '
+    'lease: how long the caller has to queue the deliveries before the sweep does. hold: a held_reason for all of them, or null.';
 
 DROP FUNCTION onering.first_delivery_id(uuid, uuid);
 

@@ -25,10 +25,12 @@ COMMENT ON FUNCTION onering.first_delivery_id(uuid, uuid) IS
     'so that both share a partition and sort alike, then 60 bits hashed from both ids, which costs a third of random ones. Repeats of it are '
     'siblings (onering.sibling_id).';
 
-CREATE OR REPLACE FUNCTION onering.ingest_events(
+-- With a default for what is new: a gateway of the release before calls it without.
+DROP FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], timestamptz[], uuid[], text[], text[], bytea[], interval, text);
+CREATE FUNCTION onering.ingest_events(
     event_ids uuid[], owner_ids text[], event_types text[], bodies bytea[], occurred_ats timestamptz[],
     publisher_key_ids uuid[], idempotency_owners text[], idempotency_keys text[], idempotency_digests bytea[],
-    lease interval, hold text)
+    lease interval, hold text, surplus uuid[] DEFAULT '{}')
 RETURNS TABLE (event_id uuid, matched integer, delivery_id uuid, webhook_id uuid, queued_until timestamptz, created_at timestamptz)
 -- PL/pgSQL, because it keeps the plan of its statement for the session; a function in SQL plans it at every call. The generic plan
 -- is kept from the start, because plans for one batch's arrays look cheaper than they are worth and cost more than the batch.
@@ -65,7 +67,8 @@ BEGIN
     ), subscribed AS MATERIALIZED (
         SELECT t.recipient, t.event_type, w.webhook_id, w.owner_id, w.filter,
                CASE WHEN w.status = 'paused' THEN 'SUBSCRIPTION_PAUSED' WHEN w.status = 'disabled' THEN 'SUBSCRIPTION_DISABLED'
-                    WHEN r.status = 'disabled' THEN 'PARTNER_DISABLED' ELSE hold END AS held
+                    WHEN r.status = 'disabled' THEN 'PARTNER_DISABLED' ELSE hold END AS held,
+               CASE WHEN w.webhook_id = ANY (surplus) THEN now() ELSE now() + lease END AS due
         FROM kinds AS t
         JOIN LATERAL (
             SELECT s.webhook_id, s.owner_id, s.status, s.events, s.filter FROM public.external_webhooks AS s
@@ -77,7 +80,7 @@ BEGIN
         JOIN public.partners AS r ON r.owner_id = w.owner_id
     ), pairs AS MATERIALIZED (
         SELECT onering.first_delivery_id(a.event_id, w.webhook_id) AS delivery_id, a.event_id, a.event_type, w.webhook_id, w.owner_id,
-               w.held, CASE WHEN w.held IS NULL THEN now() + lease END AS queued_until
+               w.held, CASE WHEN w.held IS NULL THEN w.due END AS queued_until
         FROM accepted AS a
         JOIN subscribed AS w ON w.recipient = a.owner_id AND w.event_type = a.event_type
         WHERE (w.filter IS NULL OR onering.filter_matches(w.filter, onering.event_data(a.body)))
@@ -100,6 +103,12 @@ BEGIN
     FROM counted AS c LEFT JOIN pairs AS q ON q.event_id = c.event_id;
 END
 $$;
+
+COMMENT ON FUNCTION onering.ingest_events(uuid[], text[], text[], bytea[], timestamptz[], uuid[], text[], text[], bytea[], interval, text, uuid[]) IS
+    'Accepts a batch of events: writes them, and their deliveries to the subscriptions that match, in one statement. Answers one row a '
+    'delivery (or one row with nulls for an event that matched nothing). An event whose idempotency key was taken before is left out. '
+    'lease: how long the caller has to queue the deliveries before the sweep does. hold: a held_reason for all of them, or null. surplus: '
+    'subscriptions whose deliveries the caller will not queue; they are due at once.';
 
 -- AFTER, because a BEFORE trigger locks every row that is updated, and writes that to the log, before it looks at its condition.
 DROP TRIGGER final_deliveries_stay ON webhook_deliveries;

@@ -3,7 +3,7 @@
 //! The work is done by the function `onering.ingest_events`, which `onering.publish_event` uses too: what matches, what is
 //! held and what a taken idempotency key means is decided in one place, whichever way an event comes in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -67,6 +67,27 @@ pub struct Accepted {
     pub created_at: DatabaseTime,
     /// Its deliveries that may go out now, each under its lease. Held ones are not among them.
     pub queued: Vec<Work>,
+    /// How many more may go out now, but have no lease: they are the sweep's.
+    pub due: u32,
+}
+
+/// What becomes of the deliveries of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// How long the caller has to queue them before the sweep does.
+    pub lease: Duration,
+    /// Holds all of them, for example while delivery is off.
+    pub hold: Option<HeldReason>,
+    /// Subscriptions whose deliveries the caller will not queue: they are due at once, and the sweep finds them.
+    pub surplus: &'a [SubscriptionId],
+}
+
+impl Terms<'_> {
+    /// All are queued within `lease`, none is held.
+    #[must_use]
+    pub const fn queued_within(lease: Duration) -> Self {
+        Self { lease, hold: None, surplus: &[] }
+    }
 }
 
 statement! {
@@ -83,17 +104,17 @@ statement! {
         idempotency_digests: Vec<Option<&'a [u8]>> => Array<Nullable<Binary>>,
         lease: PgInterval => Interval,
         hold: Option<&'static str> => Nullable<Text>,
+        surplus: Vec<Uuid> => Array<SqlUuid>,
     } -> (SqlUuid, Integer, Nullable<SqlUuid>, Nullable<SqlUuid>, Nullable<Timestamptz>, Timestamptz) =
         "SELECT event_id, matched, delivery_id, webhook_id, queued_until, created_at
-         FROM onering.ingest_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+         FROM onering.ingest_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 }
 
 type Row = (Uuid, i32, Option<Uuid>, Option<Uuid>, Option<DateTime<Utc>>, DateTime<Utc>);
 
 /// Writes a batch of events and their deliveries, all or nothing, and answers in the order of `events`.
 ///
-/// `lease` is how long the caller has to queue the deliveries before the sweep does; `hold` holds all of them, for example
-/// while delivery is off. The event ids must differ from each other.
+/// The event ids must differ from each other.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when an event id is there already: an earlier try whose answer was lost did commit, and the sweep
@@ -101,14 +122,13 @@ type Row = (Uuid, i32, Option<Uuid>, Option<Uuid>, Option<DateTime<Utc>>, DateTi
 pub async fn accept(
     connection: &mut AsyncPgConnection,
     events: &[IncomingEvent<'_>],
-    lease: Duration,
-    hold: Option<HeldReason>,
+    terms: Terms<'_>,
 ) -> Result<Vec<Ingested>, StoreError> {
-    let rows: Vec<Row> = statement_for(events, lease, hold).load(connection).await.during("accept events")?;
-    Ok(gather(events, rows))
+    let rows: Vec<Row> = statement_for(events, terms).load(connection).await.during("accept events")?;
+    Ok(gather(events, rows, &terms.surplus.iter().copied().collect()))
 }
 
-fn statement_for<'a>(events: &[IncomingEvent<'a>], lease: Duration, hold: Option<HeldReason>) -> Ingest<'a> {
+fn statement_for<'a>(events: &[IncomingEvent<'a>], terms: Terms<'_>) -> Ingest<'a> {
     let claims = || events.iter().map(|event| event.idempotency);
     Ingest {
         event_ids: events.iter().map(|event| event.event_id.uuid()).collect(),
@@ -120,13 +140,14 @@ fn statement_for<'a>(events: &[IncomingEvent<'a>], lease: Duration, hold: Option
         idempotency_owners: claims().map(|claim| claim.map(|claim| claim.owner.as_str())).collect(),
         idempotency_keys: claims().map(|claim| claim.map(|claim| claim.key)).collect(),
         idempotency_digests: claims().map(|claim| claim.map(|claim| claim.digest.as_slice())).collect(),
-        lease: interval(lease),
-        hold: hold.map(HeldReason::as_str),
+        lease: interval(terms.lease),
+        hold: terms.hold.map(HeldReason::as_str),
+        surplus: terms.surplus.iter().map(|subscription| subscription.uuid()).collect(),
     }
 }
 
 /// Puts the rows of the statement, which come in any order, beside the events they belong to.
-fn gather(events: &[IncomingEvent<'_>], rows: Vec<Row>) -> Vec<Ingested> {
+fn gather(events: &[IncomingEvent<'_>], rows: Vec<Row>, surplus: &HashSet<SubscriptionId>) -> Vec<Ingested> {
     let positions: HashMap<Uuid, usize> =
         events.iter().enumerate().map(|(position, event)| (event.event_id.uuid(), position)).collect();
     let mut ingested = vec![Ingested::KeyTaken; events.len()];
@@ -135,17 +156,22 @@ fn gather(events: &[IncomingEvent<'_>], rows: Vec<Row>) -> Vec<Ingested> {
         let created_at = DatabaseTime::from_utc(created_at);
         if ingested[position] == Ingested::KeyTaken {
             let matched = matched.unsigned_abs();
-            ingested[position] = Ingested::Accepted(Accepted { matched, created_at, queued: Vec::new() });
+            ingested[position] = Ingested::Accepted(Accepted { matched, created_at, queued: Vec::new(), due: 0 });
         }
         let (Ingested::Accepted(accepted), Some(delivery_id), Some(webhook_id), Some(until)) =
             (&mut ingested[position], delivery_id, webhook_id, queued_until)
         else {
             continue;
         };
+        let webhook_id = SubscriptionId::from_uuid(webhook_id);
+        if surplus.contains(&webhook_id) {
+            accepted.due += 1;
+            continue;
+        }
         accepted.queued.push(Work {
             delivery_id: DeliveryId::from_uuid(delivery_id),
             event_id: events[position].event_id,
-            webhook_id: SubscriptionId::from_uuid(webhook_id),
+            webhook_id,
             lease: Lease { attempts_made: 0, until: DatabaseTime::from_utc(until) },
             event_type: events[position].event_type.into(),
             created_at,

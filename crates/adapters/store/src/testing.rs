@@ -10,7 +10,7 @@ use onering_delivery::{AttemptLog, AttemptOutcome, DatabaseTime, HeldReason, Led
 use onering_ids::{EventId, OwnerId, Recipient, SubscriptionId};
 use onering_testkit::{Template, TestDatabase, eventually, postgres_from};
 
-use crate::ingest::{IncomingEvent, Ingested};
+use crate::ingest::{IncomingEvent, Ingested, Terms};
 use crate::leases::{Swept, Wanted};
 use crate::{PoolConfig, connect, ingest, leases, ledger, migrate};
 
@@ -114,7 +114,7 @@ impl World {
             publisher: None,
             idempotency: None,
         };
-        let ingested = ingest::accept(&mut self.connection, &[event], lease, None).await.unwrap();
+        let ingested = ingest::accept(&mut self.connection, &[event], Terms::queued_within(lease)).await.unwrap();
         match ingested.into_iter().next() {
             Some(Ingested::Accepted(accepted)) => (event_id, accepted.queued),
             other => panic!("not accepted: {other:?}"),

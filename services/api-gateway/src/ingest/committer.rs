@@ -11,7 +11,7 @@ use onering_ids::OwnerId;
 use onering_service_kit::{Tasks, error_chain};
 use onering_store::StoreError;
 use onering_store::idempotency::{self, Remembered};
-use onering_store::ingest::{self, Accepted, IncomingEvent, Ingested};
+use onering_store::ingest::{self, Accepted, IncomingEvent, Ingested, Terms};
 use onering_store::pool::PoolConfig;
 use onering_telemetry::field;
 use onering_telemetry::metrics::{Counter, Histogram};
@@ -163,9 +163,10 @@ impl Committer {
     async fn try_write(&mut self, events: &[IncomingEvent<'_>]) -> Result<Vec<Ingested>, Failure> {
         let delivery_is_on = self.committing.flags.current().delivery;
         let hold = (!delivery_is_on).then_some(HeldReason::DeliveryOff);
-        let lease = self.committing.lease;
+        let surplus = self.committing.pusher.surplus();
+        let terms = Terms { lease: self.committing.lease, hold, surplus: &surplus };
         let connection = self.line.open().await?;
-        let written = tokio::time::timeout(DEADLINE, ingest::accept(connection, events, lease, hold)).await;
+        let written = tokio::time::timeout(DEADLINE, ingest::accept(connection, events, terms)).await;
         self.judge(written)
     }
 
@@ -186,6 +187,7 @@ impl Committer {
                 Ingested::Accepted(accepted) => {
                     let receipt = receipt_of(&submission.event, &accepted);
                     let _ = submission.reply.send(Ok(receipt));
+                    self.committing.pusher.leave(accepted.due);
                     for work in accepted.queued {
                         self.committing.pusher.push(&work, &submission.event.body);
                     }

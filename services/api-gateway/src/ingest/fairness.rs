@@ -44,6 +44,20 @@ impl Fairness {
         self.waiting > LONG
     }
 
+    /// Those that have had their share of a stream that is still long.
+    pub(super) fn surplus(&self) -> Vec<SubscriptionId> {
+        if !self.is_long() {
+            return Vec::new();
+        }
+        let lone = self.latest.filter(|(_, unbroken)| *unbroken >= ALONE_AFTER && self.waiting <= LONG_FOR_ONE);
+        let has_had_it = |(subscription, added): (&SubscriptionId, &u32)| {
+            (*added >= SHARE && lone.is_none_or(|(lone, _)| lone != *subscription)).then_some(*subscription)
+        };
+        let mut surplus: Vec<SubscriptionId> = self.added.iter().filter_map(has_had_it).collect();
+        surplus.sort_unstable();
+        surplus
+    }
+
     /// Whether one more of this subscription may be added.
     pub(super) fn admits(&mut self, subscription: SubscriptionId) -> bool {
         let is_alone = self.is_alone(subscription);
@@ -85,6 +99,28 @@ mod tests {
 
     fn admitted(fairness: &mut Fairness, number: u64, asked: u32) -> u32 {
         (0..asked).map(|_| u32::from(fairness.admits(subscription(number)))).sum()
+    }
+
+    #[test]
+    fn surplus_is_of_those_who_have_had_their_share_until_the_stream_is_short() {
+        let mut fairness = shared();
+        assert_eq!(admitted(&mut fairness, 1, 10), 10);
+        assert!(fairness.surplus().is_empty());
+        fairness.heard(LONG + 1);
+        assert_eq!((admitted(&mut fairness, 1, SHARE + 5), admitted(&mut fairness, 2, SHARE - 1)), (SHARE, SHARE - 1));
+        assert_eq!(fairness.surplus(), [subscription(1)]);
+        fairness.heard(LONG);
+        assert!(fairness.surplus().is_empty());
+    }
+
+    #[test]
+    fn who_is_alone_is_no_surplus_before_its_own_bound() {
+        let mut fairness = Fairness::default();
+        fairness.heard(LONG_FOR_ONE + 1);
+        assert_eq!(admitted(&mut fairness, 1, SHARE + 1), SHARE);
+        assert_eq!(fairness.surplus(), [subscription(1)]);
+        fairness.heard(LONG_FOR_ONE);
+        assert!(fairness.surplus().is_empty());
     }
 
     /// One that knows of somebody else.

@@ -2,14 +2,16 @@
 //! stream is long, [`Fairness`] says whose.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use onering_delivery::Work;
+use onering_ids::SubscriptionId;
 use onering_queue::{DeliveryStream, QueueError, StreamEntry};
 use onering_service_kit::{Tasks, error_chain};
 use onering_telemetry::field;
 use onering_telemetry::metrics::Counter;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fairness::Fairness;
@@ -18,6 +20,9 @@ use super::fairness::Fairness;
 const WAITING: usize = 16_384;
 /// The most deliveries of one push.
 const MOST_AT_ONCE: usize = 1_024;
+
+/// How often a long stream is looked at when nothing is pushed: whoever has had its share waits for that.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is counted of pushes.
 #[derive(Debug, Clone)]
@@ -32,6 +37,7 @@ pub(crate) struct PusherMetrics {
 #[derive(Clone)]
 pub(crate) struct Pusher {
     entries: mpsc::Sender<StreamEntry>,
+    surplus: watch::Receiver<Arc<[SubscriptionId]>>,
     metrics: PusherMetrics,
 }
 
@@ -40,12 +46,25 @@ impl Pusher {
     /// what waits and ends.
     pub(crate) fn start(stream: DeliveryStream, tasks: &Tasks, metrics: PusherMetrics) -> Self {
         let (entries, waiting) = mpsc::channel(WAITING);
-        let pushing = Arc::new(Pushing { waiting: waiting.into(), stream, metrics: metrics.clone() });
+        let (tell_surplus, surplus) = watch::channel(Arc::default());
+        let pushing =
+            Arc::new(Pushing { waiting: waiting.into(), surplus: tell_surplus, stream, metrics: metrics.clone() });
         tasks.spawn("stream_pushes", move |stop| {
             let pushing = Arc::clone(&pushing);
             async move { pushing.run(&stop).await }
         });
-        Self { entries, metrics }
+        Self { entries, surplus, metrics }
+    }
+
+    /// Subscriptions whose deliveries would not go into the stream now. Committed without a lease they are due at once, and the
+    /// sweep takes them as it has room; with one they would wait for its end first.
+    pub(super) fn surplus(&self) -> Arc<[SubscriptionId]> {
+        Arc::clone(&self.surplus.borrow())
+    }
+
+    /// Counts deliveries that were committed without a lease.
+    pub(super) fn leave(&self, deliveries: u32) {
+        self.metrics.left_to_sweep.add(deliveries.into());
     }
 
     /// Takes one delivery over, never waiting.
@@ -60,6 +79,7 @@ impl Pusher {
 struct Pushing {
     /// Locked by the one run of the task that there is at a time.
     waiting: Mutex<mpsc::Receiver<StreamEntry>>,
+    surplus: watch::Sender<Arc<[SubscriptionId]>>,
     stream: DeliveryStream,
     metrics: PusherMetrics,
 }
@@ -69,14 +89,43 @@ impl Pushing {
         let mut waiting = self.waiting.lock().await;
         let mut fairness = Fairness::default();
         let mut entries = Vec::new();
-        while let Some(1..) = stop.run_until_cancelled(waiting.recv_many(&mut entries, MOST_AT_ONCE)).await {
-            self.push(&mut entries, &mut fairness).await;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                received = waiting.recv_many(&mut entries, MOST_AT_ONCE) => {
+                    if received == 0 {
+                        break;
+                    }
+                    self.push(&mut entries, &mut fairness).await;
+                }
+                () = tokio::time::sleep(LOOK_EVERY), if fairness.is_long() => self.look(&mut fairness).await,
+            }
+            self.tell_surplus(&fairness);
         }
         // The HTTP workers are gone: what is here now is all.
         while let Ok(entry) = waiting.try_recv() {
             entries.push(entry);
         }
         self.push(&mut entries, &mut fairness).await;
+    }
+
+    /// Learns how long the stream is. When Redis does not say, it stays as long as it was: what is left out is the sweep's.
+    async fn look(&self, fairness: &mut Fairness) {
+        if let Ok(waiting) = self.stream.waiting().await {
+            fairness.heard(waiting);
+        }
+    }
+
+    fn tell_surplus(&self, fairness: &Fairness) {
+        let surplus = fairness.surplus();
+        self.surplus.send_if_modified(|told| {
+            let is_news = **told != *surplus;
+            if is_news {
+                *told = surplus.into();
+            }
+            is_news
+        });
     }
 
     async fn push(&self, entries: &mut Vec<StreamEntry>, fairness: &mut Fairness) {

@@ -32,6 +32,10 @@ async fn try_accept(
     samples: &[Sample],
     hold: Option<HeldReason>,
 ) -> Result<Vec<Ingested>, StoreError> {
+    accept_on(world, samples, Terms { hold, ..Terms::queued_within(LEASE) }).await
+}
+
+async fn accept_on(world: &mut World, samples: &[Sample], terms: Terms<'_>) -> Result<Vec<Ingested>, StoreError> {
     let now = world.clock.now();
     let events: Vec<IncomingEvent<'_>> = samples
         .iter()
@@ -45,7 +49,7 @@ async fn try_accept(
             idempotency: sample.key.as_ref().map(|(owner, key, digest)| IdempotencyClaim { owner, key, digest }),
         })
         .collect();
-    accept(&mut world.connection, &events, LEASE, hold).await
+    accept(&mut world.connection, &events, terms).await
 }
 
 fn matched(ingested: &[Ingested]) -> Vec<Option<u32>> {
@@ -59,6 +63,21 @@ fn matched(ingested: &[Ingested]) -> Vec<Option<u32>> {
 }
 
 /// Lists go by delivery id, so what one process accepted is listed in the order in which it came.
+/// Whoever queues them says whose it will not: those do not wait for the end of a lease that nobody uses.
+#[tokio::test]
+async fn surplus_is_due_at_once_and_the_others_have_their_lease() {
+    let mut world = World::new().await;
+    let (flooded, other) = (world.subscription("acme", "*").await, world.subscription("acme", "*").await);
+    let terms = Terms { surplus: &[flooded], ..Terms::queued_within(LEASE) };
+    let sample = Sample::new(&world, "acme", "a.b", "1");
+    let ingested = accept_on(&mut world, &[sample], terms).await.unwrap();
+    let Ingested::Accepted(accepted) = &ingested[0] else { panic!("{ingested:?}") };
+    assert_eq!((accepted.matched, accepted.due, accepted.queued.len()), (2, 1, 1));
+    assert_eq!(accepted.queued[0].webhook_id, other);
+    let swept = world.sweep(10).await;
+    assert_eq!(swept.iter().map(|row| row.work.webhook_id).collect::<Vec<_>>(), [flooded]);
+}
+
 #[tokio::test]
 async fn deliveries_sort_as_their_events_do_however_fast_they_came() {
     let mut world = World::new().await;
@@ -198,7 +217,7 @@ async fn batches_with_crossed_keys_do_not_deadlock() {
                     idempotency: Some(IdempotencyClaim { owner: &owner, key, digest: &[1; 32] }),
                 })
                 .collect();
-            accept(&mut world, &events, LEASE, None).await.unwrap()
+            accept(&mut world, &events, Terms::queued_within(LEASE)).await.unwrap()
         }
     };
     let (one, two) = tokio::join!(gateway(false), gateway(true));
