@@ -112,7 +112,7 @@ impl Workshop {
             clock: clock.clone(),
             flags: flags.clone(),
             lease: settings.webhooks.lease,
-            pusher: Pusher::start(queue.deliveries(), tasks, metrics.pushes.clone()),
+            pusher: Pusher::start(queue.deliveries(), pool.clone(), tasks, metrics.pushes.clone()),
             batch_sizes: metrics.commit_sizes.clone(),
             commit_times: metrics.commit_times.clone(),
             failures: metrics.commit_failures.clone(),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use onering_delivery::Work;
+use onering_delivery::{DatabaseTime, Lease, Work};
 use onering_ids::SubscriptionId;
 use onering_queue::{DeliveryStream, QueueError, StreamEntry};
 use onering_service_kit::{Tasks, error_chain};
+use onering_store::leases::{Renewal, renew};
+use onering_store::{Pool, StoreError};
 use onering_telemetry::field;
 use onering_telemetry::metrics::Counter;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -44,11 +46,12 @@ pub(crate) struct Pusher {
 impl Pusher {
     /// Starts the task on the calling runtime, which is the one the stream's connection lives on. Told to stop, it pushes
     /// what waits and ends.
-    pub(crate) fn start(stream: DeliveryStream, tasks: &Tasks, metrics: PusherMetrics) -> Self {
+    pub(crate) fn start(stream: DeliveryStream, pool: Pool, tasks: &Tasks, metrics: PusherMetrics) -> Self {
         let (entries, waiting) = mpsc::channel(WAITING);
         let (tell_surplus, surplus) = watch::channel(Arc::default());
         let pushing =
-            Arc::new(Pushing { waiting: waiting.into(), surplus: tell_surplus, stream, metrics: metrics.clone() });
+            Pushing { waiting: waiting.into(), surplus: tell_surplus, stream, pool, metrics: metrics.clone() };
+        let pushing = Arc::new(pushing);
         tasks.spawn("stream_pushes", move |stop| {
             let pushing = Arc::clone(&pushing);
             async move { pushing.run(&stop).await }
@@ -81,6 +84,7 @@ struct Pushing {
     waiting: Mutex<mpsc::Receiver<StreamEntry>>,
     surplus: watch::Sender<Arc<[SubscriptionId]>>,
     stream: DeliveryStream,
+    pool: Pool,
     metrics: PusherMetrics,
 }
 
@@ -147,9 +151,31 @@ impl Pushing {
         if fairness.is_long() {
             fairness.heard(self.stream.waiting().await?);
         }
-        entries.retain(|entry| fairness.admits(entry.webhook_id));
+        let surplus = entries.extract_if(.., |entry| !fairness.admits(entry.webhook_id)).collect::<Vec<_>>();
         let report = self.stream.push(entries).await?;
         fairness.heard(report.waiting);
+        let turned_away: Vec<&StreamEntry> =
+            surplus.iter().chain(entries.get(report.pushed..).unwrap_or_default()).collect();
+        if let Err(error) = self.give_back(&turned_away).await {
+            tracing::warn!({ field::ERROR } = error_chain(&error), "deliveries wait for the end of their leases");
+        }
         Ok(report.pushed)
+    }
+
+    /// Ends the leases of what was committed before it was known to be surplus: it is due at once.
+    async fn give_back(&self, turned_away: &[&StreamEntry]) -> Result<(), StoreError> {
+        if turned_away.is_empty() {
+            return Ok(());
+        }
+        let ended = |entry: &&StreamEntry| Renewal {
+            delivery_id: entry.delivery_id,
+            lease: Lease {
+                attempts_made: u16::try_from(entry.attempt_count).unwrap_or(u16::MAX),
+                until: DatabaseTime::from_utc(entry.queued_until),
+            },
+            length: Duration::ZERO,
+        };
+        let ended: Vec<Renewal> = turned_away.iter().map(ended).collect();
+        renew(&mut *self.pool.get().await?, &ended, None).await.map(drop)
     }
 }

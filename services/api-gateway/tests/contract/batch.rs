@@ -1,6 +1,9 @@
 //! Publishing many events in one call.
 
+use std::time::Duration;
+
 use onering_keys::Tier;
+use onering_testkit::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -47,6 +50,34 @@ async fn each_item_is_accepted_or_rejected_by_itself() {
     assert_eq!((&results[5]["replayed"], &results[0]["replayed"]), (&json!(true), &Value::Null));
     assert_eq!(results[5]["event_id"], results[0]["event_id"]);
     assert_eq!(stack.count("SELECT count(*) FROM webhook_events").await, 2);
+}
+
+/// Nobody reads the stream, so it is long soon. What it turns away must not wait for the end of a lease (30 s) that nobody uses:
+/// told by what the rows say, whenever that is looked at.
+#[tokio::test]
+async fn what_the_stream_turns_away_is_due_at_once() {
+    let stack = Stack::start().await;
+    let key = stack.usual_key().await;
+    stack
+        .sql(
+            "INSERT INTO external_webhooks (webhook_id, owner_id, url, events) \
+             SELECT onering.uuid_v7(), 'acme', 'https://receiver.example/hook', '{*}' FROM generate_series(1, 2)",
+        )
+        .await;
+    let items: Vec<Value> = (0..1_000).map(|n| json!({"event_type": "ring.forged", "data": n})).collect();
+    for _ in 0..5 {
+        assert_eq!(stack.post("/events/batch", &key, &json!(items)).await.status, 202);
+    }
+    // 4,096 make it long, a push of 1,024 may be under way, and then each has its share of 256.
+    let turned_away = 10_000 - (4_096 + 1_024 + 2 * 256);
+    let due = "SELECT count(*) FROM webhook_deliveries WHERE queued_until < created_at + interval '20 seconds'";
+    eventually(Duration::from_secs(60), "the rest is due", async || match stack.count(due).await {
+        due if due >= turned_away => Ok(()),
+        due => Err(format!("{due} of at least {turned_away}")),
+    })
+    .await;
+    let all = "SELECT count(*) FROM webhook_deliveries WHERE status = 'PENDING' AND attempt_count = 0";
+    assert_eq!(stack.count(all).await, 10_000);
 }
 
 #[tokio::test]
