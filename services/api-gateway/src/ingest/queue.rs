@@ -9,7 +9,7 @@ use super::batch::{ClaimedKey, Waiting, WaitingEvents};
 use super::publisher::Submission;
 
 /// A commit of so many events or bytes is large: what comes meanwhile does not wait for it. Smaller ones go one after the
-/// other, because a commit costs as much as fifty events do, and the longer the next one waits the more share it.
+/// other, because a commit costs as much as many events do, and the longer the next one waits the more share it.
 const LARGE_EVENTS: usize = 128;
 const LARGE_BYTES: usize = 256 * 1024;
 
