@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use onering_ids::SubscriptionId;
+use onering_testkit::eventually;
 use serde_json::{Value, json};
 use support::Stack;
 
@@ -323,5 +326,22 @@ async fn one_partners_ledger_and_what_cannot_be_known() {
     assert_eq!(of("other").await, json!(["other", 2, 2, 0, 1, 0, true]), "which is not this partner's loss");
     stack.execute("DELETE FROM webhook_deliveries WHERE event_type = 'c.all' AND owner_id = 'acme'").await;
     assert_eq!(of("other").await, json!(["other", 2, 2, 0, 1, 1, false]), "it could have been this one's");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_added_up_in_the_background() {
+    let stack = Stack::open().await;
+    let (now, webhook) = (stack.now(), stack.subscription("acme").await);
+    for hours in [1, 3, 23] {
+        stack.results(now - TimeDelta::hours(hours), webhook, "DELIVERED", hours, hours * 2).await;
+    }
+    let added_up = "SELECT coalesce(sum(count), 0)::bigint FROM delivery_totals WHERE outcome = 'DELIVERED'";
+    eventually(Duration::from_secs(60), "the totals are written", async || {
+        stack.sql.query_one(added_up, &[]).await.unwrap().get::<_, i64>(0) == 27
+    })
+    .await;
+    stack.results(now, webhook, "DELIVERED", 100, 100).await;
+    assert_eq!(stack.read(WEBHOOKS).await["delivered"], 127);
     stack.stop().await;
 }

@@ -21,6 +21,7 @@ pub mod circuit_events;
 mod columns;
 pub mod database_clock;
 pub mod deliveries;
+pub mod delivery_totals;
 mod error;
 pub mod event_types;
 pub mod failing_subscriptions;

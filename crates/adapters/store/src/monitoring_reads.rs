@@ -1,9 +1,9 @@
 //! What monitoring asks: totals of the per-minute tables, what waits now, recent deliveries, circuits, a subscription's health.
 //!
 //! The cost of these reads follows the number of minutes, processes and subscriptions, and what waits; never the
-//! traffic. Totals come from the per-minute tables by their leading column; what waits comes from the partial indexes
-//! that hold only waiting rows. Deciding what is an alert is `onering-metrics-model`'s. A failed read is an error,
-//! never a zero.
+//! traffic. Totals come from the per-minute tables by their leading column, those of the workers mostly from what
+//! `delivery_totals` has added up; what waits comes from the partial indexes that hold only waiting rows. Deciding what
+//! is an alert is `onering-metrics-model`'s. A failed read is an error, never a zero.
 
 mod circuits;
 mod health;

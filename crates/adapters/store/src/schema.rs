@@ -57,6 +57,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    delivery_latency_totals (slot, bucket) {
+        slot -> Timestamptz,
+        bucket -> BigInt,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
     delivery_stats (minute, process, webhook_id, outcome) {
         minute -> Timestamptz,
         process -> Text,
@@ -64,6 +72,22 @@ diesel::table! {
         outcome -> Text,
         count -> BigInt,
         attempts -> BigInt,
+    }
+}
+
+diesel::table! {
+    delivery_totals (slot, outcome) {
+        slot -> Timestamptz,
+        outcome -> Text,
+        count -> BigInt,
+        attempts -> BigInt,
+    }
+}
+
+diesel::table! {
+    delivery_totals_until (is_only) {
+        is_only -> Bool,
+        slot -> Nullable<Timestamptz>,
     }
 }
 
@@ -339,7 +363,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     admin_keys,
     circuit_events,
     delivery_latency_stats,
+    delivery_latency_totals,
     delivery_stats,
+    delivery_totals,
+    delivery_totals_until,
     event_types,
     external_api_blocklist,
     external_api_key_secrets,

@@ -31,7 +31,7 @@ statement! {
 }
 
 statement! {
-    /// Seeded latencies are lowest values of buckets, so they are their own.
+    /// Seeded latencies are lowest values of buckets, so they are their own. What totals there are do not have these minutes.
     struct FillStatistics<'a> {
         worker: &'a str => Text,
         first: Uuid => SqlUuid,
@@ -43,6 +43,8 @@ statement! {
          ), outcomes AS (
              INSERT INTO delivery_stats (minute, process, webhook_id, outcome, count, attempts)
              SELECT a.minute, a.worker, a.webhook_id, a.outcome, count(*), sum(a.attempt) FROM attempts AS a GROUP BY 1, 2, 3, 4
+         ), not_added_up AS (
+             UPDATE delivery_totals_until SET slot = NULL
          )
          INSERT INTO delivery_latency_stats (minute, process, bucket, count)
          SELECT a.minute, a.worker, d.delivery_latency_ms, count(*)

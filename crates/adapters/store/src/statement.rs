@@ -127,15 +127,17 @@ impl<Q: diesel::query_builder::QueryFragment<Pg>> diesel::query_builder::QueryFr
 }
 
 /// For statements: what deliveries are held for, whatever that may be. One step of a partial index for each reason.
+///
+/// The table is named once: what planning costs is each mention of it times its partitions.
 macro_rules! held_reasons {
     () => {
         "WITH RECURSIVE held AS (
-             SELECT min(held_reason) AS reason FROM webhook_deliveries WHERE held_reason IS NOT NULL
+             SELECT '' AS reason
              UNION ALL
              SELECT (SELECT min(w.held_reason) FROM webhook_deliveries AS w
                      WHERE w.held_reason IS NOT NULL AND w.held_reason > held.reason)
              FROM held WHERE held.reason IS NOT NULL
-         ) SELECT reason FROM held WHERE reason IS NOT NULL"
+         ) SELECT reason FROM held WHERE reason <> ''"
     };
 }
 pub(crate) use held_reasons;

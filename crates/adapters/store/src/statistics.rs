@@ -1,7 +1,8 @@
 //! What the gateways count, per minute: answers by code and latency by bucket.
 //!
 //! Every gateway adds to rows of its own (`process` is part of the key), so reports never meet. The workers' twin
-//! tables are written by `settlement`, in the statement that settles. Monitoring reads all four (`monitoring_reads`).
+//! tables are written by `settlement`, in the statement that settles, and added up by `delivery_totals`. Monitoring reads all of
+//! them (`monitoring_reads`).
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
@@ -81,13 +82,23 @@ statement! {
             DELETE FROM delivery_latency_stats WHERE (minute, process, bucket) IN (
                 SELECT s.minute, s.process, s.bucket FROM delivery_latency_stats AS s, bound
                 WHERE s.minute < bound.minute ORDER BY s.minute LIMIT $2) RETURNING 1
+        ), delivery_totals AS (
+            DELETE FROM delivery_totals WHERE (slot, outcome) IN (
+                SELECT s.slot, s.outcome FROM delivery_totals AS s, bound
+                WHERE s.slot < bound.minute ORDER BY s.slot LIMIT $2) RETURNING 1
+        ), delivery_latency_totals AS (
+            DELETE FROM delivery_latency_totals WHERE (slot, bucket) IN (
+                SELECT s.slot, s.bucket FROM delivery_latency_totals AS s, bound
+                WHERE s.slot < bound.minute ORDER BY s.slot LIMIT $2) RETURNING 1
         ), usage AS (
             DELETE FROM external_api_usage WHERE (key_id, hour) IN (
                 SELECT u.key_id, u.hour FROM external_api_usage AS u, bound
                 WHERE u.hour < bound.minute ORDER BY u.hour LIMIT $2) RETURNING 1
         )
         SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM request_latency)
-             + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM delivery_latency) + (SELECT count(*) FROM usage)";
+             + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM delivery_latency)
+             + (SELECT count(*) FROM delivery_totals) + (SELECT count(*) FROM delivery_latency_totals)
+             + (SELECT count(*) FROM usage)";
 }
 
 /// Adds what the gateway `process` counted since its last report, in one statement.
@@ -120,7 +131,7 @@ pub async fn record(
     Ok(())
 }
 
-/// Removes what began before `before` from the four per-minute tables and the hourly usage, the oldest first and at most
+/// Removes what began before `before` from the four per-minute tables, their totals and the hourly usage, the oldest first and at most
 /// `limit` rows a table, and answers how many rows went: call again while it is not zero.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What the service looks at by itself, to show it in `/metrics`.
+//! What the service does by itself: it looks, to show it in `/metrics`, and adds up what its answers are read from.
 //!
 //! Every replica watches for itself: what it shows is what it read. A source that cannot be read makes its gauges `NaN`, so that
 //! no dashboard goes on showing the last good figure, and no alert takes silence for health.
@@ -8,6 +8,7 @@ mod ledger_check;
 mod ledger_gauges;
 mod older_days;
 mod rest;
+mod roll_up;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,14 @@ use onering_telemetry::MetricsError;
 use self::figure_gauges::{FigureGauges, Side};
 use self::ledger_check::LedgerCheck;
 use self::rest::Rest;
+use self::roll_up::RollUp;
 use crate::operations::{read_delivery_figures, read_gateway_figures};
 use crate::sources::{ReadError, Sources};
 
 /// Oftener than Prometheus usually looks.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
 const LEDGER_EVERY: Duration = Duration::from_secs(30);
+const ROLL_UP_EVERY: Duration = Duration::from_secs(10);
 
 /// Declares the gauges and starts to keep them.
 pub(crate) fn start(context: &ServiceContext, sources: &Sources) -> Result<(), MetricsError> {
@@ -42,6 +45,11 @@ pub(crate) fn start(context: &ServiceContext, sources: &Sources) -> Result<(), M
     context.tasks.periodic("ledger", LEDGER_EVERY, move || {
         let ledger = Arc::clone(&ledger);
         async move { ledger.check().await }
+    });
+    let roll_up = Arc::new(RollUp::new(sources.clone()));
+    context.tasks.periodic("delivery totals", ROLL_UP_EVERY, move || {
+        let roll_up = Arc::clone(&roll_up);
+        async move { roll_up.round().await }
     });
     Ok(())
 }

@@ -5,6 +5,8 @@ use onering_ids::{KeyId, SubscriptionId};
 
 use super::Stack;
 
+const NOT_ADDED_UP: &str = "UPDATE delivery_totals_until SET slot = NULL";
+
 impl Stack {
     /// Answers of a gateway in the minute of `at`.
     pub(crate) async fn answers(&self, at: DateTime<Utc>, code: &str, tier: &str, canary: bool, count: i64) {
@@ -16,7 +18,7 @@ impl Stack {
         .await;
     }
 
-    /// Results of a worker in the minute of `at`.
+    /// Results of a worker in the minute of `at`, which may be long over: what totals there are do not have it.
     pub(crate) async fn results(
         &self,
         at: DateTime<Utc>,
@@ -27,7 +29,8 @@ impl Stack {
     ) {
         self.execute(&format!(
             "INSERT INTO delivery_stats (minute, process, webhook_id, outcome, count, attempts)
-             VALUES ('{}', 'dw-1', '{}', '{outcome}', {count}, {attempts})",
+             VALUES ('{}', 'dw-1', '{}', '{outcome}', {count}, {attempts});
+             {NOT_ADDED_UP}",
             at.to_rfc3339(),
             webhook.uuid()
         ))
@@ -38,7 +41,8 @@ impl Stack {
     pub(crate) async fn latency(&self, at: DateTime<Utc>, bucket_ms: i64, count: i64) {
         self.execute(&format!(
             "INSERT INTO delivery_latency_stats (minute, process, bucket, count)
-             VALUES ('{}', 'dw-1', {bucket_ms}, {count})",
+             VALUES ('{}', 'dw-1', {bucket_ms}, {count});
+             {NOT_ADDED_UP}",
             at.to_rfc3339()
         ))
         .await;

@@ -70,7 +70,8 @@ macro_rules! filtered {
     };
 }
 
-/// The statements differ only in where their candidates come from.
+/// The statements differ only in where their candidates come from. Each names the table as seldom as it can: planning costs each
+/// mention times the partitions, and a plan for such values is made anew each time.
 macro_rules! recent_statement {
     ($name:ident, $candidates:expr) => {
         statement! {
@@ -111,23 +112,33 @@ recent_statement!(
     )
 );
 
+/// Of what is held, the newest for each reason.
+macro_rules! newest_held {
+    () => {
+        concat!(
+            "SELECT h.* FROM (",
+            held_reasons!(),
+            ") AS r (reason) CROSS JOIN LATERAL (\
+                 SELECT * FROM webhook_deliveries WHERE held_reason = r.reason AND held_reason IS NOT NULL \
+                 ORDER BY delivery_id DESC LIMIT 20000) AS h"
+        )
+    };
+}
+
 // What waits, by the partial indexes: a part of it where it is very much. What is PENDING is due within a lease, what is RETRYING
-// in up to days: each is looked for from its own end, or any number of the one would hide the other. Of what is held, the
-// newest for each reason.
+// in up to days: each is looked for from its own end, or any number of the one would hide the other.
 recent_statement!(
-    RecentWaiting,
+    RecentPending,
     concat!(
-        "(SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL AND $3 IS DISTINCT FROM 'PENDING' \
-          ORDER BY queued_until DESC LIMIT 20000) \
-         UNION ALL (SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL AND $3 = 'PENDING' \
-          ORDER BY queued_until LIMIT 20000) \
-         UNION ALL SELECT h.* FROM (",
-        held_reasons!(),
-        ") AS r (reason) CROSS JOIN LATERAL (\
-             SELECT * FROM webhook_deliveries WHERE held_reason = r.reason AND held_reason IS NOT NULL \
-             ORDER BY delivery_id DESC LIMIT 20000) AS h"
+        "(SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL ORDER BY queued_until LIMIT 20000) UNION ALL ",
+        newest_held!()
     )
 );
+recent_statement!(
+    RecentRetrying,
+    "SELECT * FROM webhook_deliveries WHERE queued_until IS NOT NULL ORDER BY queued_until DESC LIMIT 20000"
+);
+recent_statement!(RecentHeld, newest_held!());
 
 // The few that ended badly, among those of the last day.
 recent_statement!(
@@ -204,8 +215,9 @@ pub async fn recent_deliveries(
         // Not by what waits: that may be other partners', any amount of it.
         _ if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),
         // Only what waits is held.
-        _ if held == Some(true) || held_reason.is_some() => load!(RecentWaiting),
-        Some(Status::Pending | Status::Retrying) => load!(RecentWaiting),
+        _ if held == Some(true) || held_reason.is_some() => load!(RecentHeld),
+        Some(Status::Pending) => load!(RecentPending),
+        Some(Status::Retrying) => load!(RecentRetrying),
         Some(Status::Delivered) | None => load!(RecentOfAll),
     };
     rows.during("list recent deliveries")?.into_iter().map(RecentDelivery::try_from).collect()

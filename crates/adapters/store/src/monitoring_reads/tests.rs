@@ -7,6 +7,7 @@ use onering_ids::{OwnerId, SubscriptionId};
 use super::plan::plan;
 use super::*;
 use crate::circuit_events::{self, CircuitEvent};
+use crate::delivery_totals;
 use crate::settlement;
 use crate::statistics::{self, LatencyCount, RequestCount};
 use crate::testing::World;
@@ -269,8 +270,10 @@ async fn the_plans_use_indexes() {
     let mut plans = vec![
         plan(conn, totals::RequestTotals { since }).await,
         plan(conn, totals::RequestLatency { since }).await,
-        plan(conn, totals::DeliveryOutcomes { since }).await,
-        plan(conn, totals::DeliveryLatency { since }).await,
+        plan(conn, totals::DeliveryOutcomes { since, from: since, to: since }).await,
+        plan(conn, totals::DeliveryLatency { since, from: since, to: since }).await,
+        plan(conn, delivery_totals::CountOutcomes { from: since, to: since }).await,
+        plan(conn, delivery_totals::CountLatency { from: since, to: since }).await,
         plan(conn, health::Outcomes { webhook_id, since }).await,
         plan(conn, health::Subscription { webhook_id, since }).await,
         plan(conn, circuits::Totals { since }).await,
@@ -282,7 +285,9 @@ async fn the_plans_use_indexes() {
             plan(conn, waiting::WaitingOf { webhook_id }).await,
             &["owner_id_delivery_id_idx", "_webhook_id_delivery_id_idx", "held_reason_webhook_id"],
         ),
-        (plan(conn, recent::RecentWaiting::any()).await, &["queued_until_idx", "held_reason_"]),
+        (plan(conn, recent::RecentPending::any()).await, &["queued_until_idx", "held_reason_"]),
+        (plan(conn, recent::RecentRetrying::any()).await, &["queued_until_idx"]),
+        (plan(conn, recent::RecentHeld::any()).await, &["held_reason_"]),
         (plan(conn, recent::RecentOfOwner::any()).await, &["owner_id_delivery_id_idx"]),
         (plan(conn, recent::RecentOfAll::any()).await, &["pkey"]),
         (plan(conn, recent::RecentFailed::any()).await, &[]),

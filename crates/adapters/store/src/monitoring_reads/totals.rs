@@ -1,4 +1,4 @@
-//! Totals over the per-minute tables, and the keys there are.
+//! Totals over the per-minute tables (those of the workers mostly as `delivery_totals` has them), and the keys there are.
 
 use chrono::{DateTime, Utc};
 use diesel::Queryable;
@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use onering_delivery::StatsOutcome;
 
 use crate::columns::word;
+use crate::delivery_totals::{Covered, covered};
 use crate::statement::statement;
 use crate::{Context, StoreError};
 
@@ -73,14 +74,35 @@ statement! {
 }
 
 statement! {
-    pub(super) struct DeliveryOutcomes { since: DateTime<Utc> => Timestamptz } -> (Text, BigInt, BigInt) = "
-        SELECT outcome, sum(count)::bigint, sum(attempts)::bigint FROM delivery_stats WHERE minute >= $1
-        GROUP BY 1 ORDER BY 1";
+    /// Totals for the slots that have them; the minutes before and behind them from their rows.
+    pub(super) struct DeliveryOutcomes {
+        since: DateTime<Utc> => Timestamptz,
+        from: DateTime<Utc> => Timestamptz,
+        to: DateTime<Utc> => Timestamptz,
+    } -> (Text, BigInt, BigInt) = "
+        SELECT outcome, sum(count)::bigint, sum(attempts)::bigint FROM (
+            SELECT outcome, count, attempts FROM delivery_stats WHERE minute >= $1 AND minute < $2
+            UNION ALL
+            SELECT outcome, count, attempts FROM delivery_totals WHERE slot >= $2 AND slot < $3
+            UNION ALL
+            SELECT outcome, count, attempts FROM delivery_stats WHERE minute >= $3
+        ) AS s GROUP BY 1 ORDER BY 1";
 }
 
 statement! {
-    pub(super) struct DeliveryLatency { since: DateTime<Utc> => Timestamptz } -> (BigInt, BigInt) = "
-        SELECT bucket, sum(count)::bigint FROM delivery_latency_stats WHERE minute >= $1 GROUP BY 1 ORDER BY 1";
+    /// As [`DeliveryOutcomes`].
+    pub(super) struct DeliveryLatency {
+        since: DateTime<Utc> => Timestamptz,
+        from: DateTime<Utc> => Timestamptz,
+        to: DateTime<Utc> => Timestamptz,
+    } -> (BigInt, BigInt) = "
+        SELECT bucket, sum(count)::bigint FROM (
+            SELECT bucket, count FROM delivery_latency_stats WHERE minute >= $1 AND minute < $2
+            UNION ALL
+            SELECT bucket, count FROM delivery_latency_totals WHERE slot >= $2 AND slot < $3
+            UNION ALL
+            SELECT bucket, count FROM delivery_latency_stats WHERE minute >= $3
+        ) AS s GROUP BY 1 ORDER BY 1";
 }
 
 #[derive(Queryable)]
@@ -164,7 +186,8 @@ pub async fn delivery_outcomes(
     conn: &mut AsyncPgConnection,
     since: DateTime<Utc>,
 ) -> Result<Vec<OutcomeTotal>, StoreError> {
-    let rows: Vec<OutcomeRow> = DeliveryOutcomes { since }.load(conn).await.during("add up deliveries")?;
+    let Covered { from, to } = covered(conn, since).await?;
+    let rows: Vec<OutcomeRow> = DeliveryOutcomes { since, from, to }.load(conn).await.during("add up deliveries")?;
     rows.into_iter().map(OutcomeTotal::try_from).collect()
 }
 
@@ -176,7 +199,8 @@ pub async fn delivery_latency(
     conn: &mut AsyncPgConnection,
     since: DateTime<Utc>,
 ) -> Result<Vec<BucketCount>, StoreError> {
-    let rows = DeliveryLatency { since }.load(conn).await.during("read delivery latency")?;
+    let Covered { from, to } = covered(conn, since).await?;
+    let rows = DeliveryLatency { since, from, to }.load(conn).await.during("read delivery latency")?;
     Ok(buckets(rows))
 }
 

@@ -62,9 +62,7 @@ statement! {
     /// What is RETRYING and what is held have indexes by subscription. What is due for the first time has not, which would cost
     /// every delivery: it is looked for among the partner's newest.
     pub(super) struct WaitingOf { webhook_id: Uuid => SqlUuid } -> Columns = concat!(
-        "SELECT 'RETRYING', NULL::text, count(*), (
-             SELECT d.created_at FROM webhook_deliveries AS d
-             WHERE d.status = 'RETRYING' AND d.webhook_id = $1 ORDER BY d.delivery_id LIMIT 1)
+        "SELECT 'RETRYING', NULL::text, count(*), min(d.created_at)
          FROM webhook_deliveries AS d WHERE d.status = 'RETRYING' AND d.webhook_id = $1
          UNION ALL
          SELECT 'PENDING', NULL, count(*), min(d.created_at)

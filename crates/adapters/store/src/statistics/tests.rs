@@ -49,6 +49,9 @@ async fn old_minutes_go_a_piece_at_a_time() {
             "INSERT INTO delivery_stats (minute, process, webhook_id, outcome) \
              SELECT minute, process, gen_random_uuid(), 'DEAD' FROM request_stats; \
              INSERT INTO delivery_latency_stats SELECT minute, process, 1, 1 FROM request_stats; \
+             INSERT INTO delivery_totals (slot, outcome, count, attempts) \
+             SELECT '2026-03-01T12:40:00Z'::timestamptz + n * interval '10 minutes', 'DEAD', 1, 1 FROM generate_series(-6, 3) AS n; \
+             INSERT INTO delivery_latency_totals SELECT slot, 1, 1 FROM delivery_totals; \
              INSERT INTO external_api_usage (key_id, hour, admitted) SELECT gen_random_uuid(), minute, 1 FROM request_stats",
         )
         .await;
@@ -60,10 +63,14 @@ async fn old_minutes_go_a_piece_at_a_time() {
         }
         removed.push(gone);
     }
-    assert_eq!(removed, [20, 15]);
+    assert_eq!(removed, [28, 21]);
     for table in ["request_stats", "request_latency_stats", "delivery_stats", "delivery_latency_stats"] {
         let left = format!("SELECT count(*) FROM {table} WHERE minute >= '2026-03-01T12:41:00Z'");
         assert_eq!(world.number(&left).await, 3, "{table}");
+        assert_eq!(world.number(&format!("SELECT count(*) FROM {table}")).await, 3, "{table}");
+    }
+    for table in ["delivery_totals", "delivery_latency_totals"] {
+        assert_eq!(world.number(&format!("SELECT count(*) FROM {table} WHERE slot > '2026-03-01T12:41:00Z'")).await, 3);
         assert_eq!(world.number(&format!("SELECT count(*) FROM {table}")).await, 3, "{table}");
     }
     let usage = "SELECT count(*) FROM external_api_usage";
