@@ -44,6 +44,8 @@ fn may_import(from: Layer, from_name: &str, to: Layer, to_name: &str) -> bool {
             // `web` counts and names what it answers through telemetry; the rest know only settings and the clock.
             matches!(to_name, "onering-settings" | "onering-clock")
                 || (from_name == "onering-web" && to_name == "onering-telemetry")
+                // What asks over HTTP shares the taking apart of answers.
+                || (matches!(from_name, "onering-web" | "onering-webhook-client") && to_name == "onering-http-exchange")
         }
         (Layer::ServiceKit, Layer::Domain | Layer::Adapter) => true,
         (Layer::Service, Layer::Domain | Layer::Adapter | Layer::ServiceKit) => true,

@@ -9,6 +9,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use anyhow::Context as _;
 use onering_clock::Clock;
+use onering_http_exchange::{Connector, tls_config};
 use onering_telemetry::Metrics;
 use onering_web::{
     ApiResult, ForwardPlan, Forwarded, Health, Proxy, ServerOptions, Upstreams, run_server, stop_on_signals,
@@ -39,7 +40,6 @@ enum Service {
 }
 
 struct Door {
-    proxy: Proxy,
     gateways: Upstreams,
     admins: Upstreams,
     monitorings: Upstreams,
@@ -58,12 +58,13 @@ impl Door {
 /// Routes until SIGTERM or SIGINT.
 pub(crate) async fn run(options: FrontDoor) -> anyhow::Result<ExitCode> {
     let door = Arc::new(Door {
-        proxy: Proxy::new(Duration::from_secs(2))?,
         gateways: Upstreams::new(options.gateways).context("--gateway")?,
         admins: Upstreams::new(options.admins).context("--admin")?,
         monitorings: Upstreams::new(options.monitorings).context("--monitoring")?,
     });
     let clock = Clock::system();
+    let connector = Connector::new(Duration::from_secs(2), tls_config().context("TLS cannot be set up")?);
+    let for_proxies = clock.clone();
     let health = Health::new(clock.clone());
     let mut server = ServerOptions::at(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)));
     server.variable = "ONERING_FRONT_DOOR_PORT";
@@ -72,15 +73,15 @@ pub(crate) async fn run(options: FrontDoor) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::new(onering_settings::Service::Cli)?;
     run_server(&server, &clock, &health, &metrics, stop, move |config| {
         config.route("/", web::get().to(to_documentation));
+        let proxy = Proxy::new(connector.clone(), for_proxies.clone());
         for (path, service) in ROUTES {
-            let handler = |door: Arc<Door>, service| {
-                move |request: HttpRequest, payload: web::Payload| {
-                    let door = Arc::clone(&door);
-                    async move { pass_on(&door, service, request, payload).await }
-                }
+            let (door, proxy) = (Arc::clone(&door), proxy.clone());
+            let handler = move |request: HttpRequest, payload: web::Payload| {
+                let (door, proxy) = (Arc::clone(&door), proxy.clone());
+                async move { pass_on(&proxy, door.upstreams(service), request, payload).await }
             };
-            config.route(path, web::to(handler(Arc::clone(&door), service)));
-            config.route(&format!("{path}/{{rest:.*}}"), web::to(handler(Arc::clone(&door), service)));
+            config.route(path, web::to(handler.clone()));
+            config.route(&format!("{path}/{{rest:.*}}"), web::to(handler));
         }
     })
     .await?;
@@ -92,17 +93,17 @@ async fn to_documentation() -> HttpResponse {
     HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs")).finish()
 }
 
-async fn pass_on(door: &Door, service: Service, request: HttpRequest, payload: web::Payload) -> ApiResult {
+async fn pass_on(proxy: &Proxy, upstreams: &Upstreams, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let plan = ForwardPlan {
-        upstreams: door.upstreams(service),
+        upstreams,
         path_and_query: &path_and_query,
         timeout: TIMEOUT,
         body_cap: BODY_CAP,
         forwarded: Forwarded::Append,
         keep_host: true,
-        remove: &[],
-        set: Vec::new(),
+        keep_back: |_| false,
+        set: &[],
     };
-    door.proxy.forward(&request, payload, plan).await
+    proxy.forward(&request, payload, plan).await
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web;
+use onering_http_exchange::{Connector, tls_config};
 use onering_queue::{Announcement, LocalLimits, Queue};
 use onering_rate_limit::LossPolicy;
 use onering_secrets::KeyRing;
@@ -72,6 +73,7 @@ impl Application {
 struct Workshop {
     gate: Arc<Gate>,
     forwarder: Arc<Forwarder>,
+    connector: Connector,
     publisher: Publisher,
     bookkeeper: Bookkeeper,
     webhooks: WebhookOperations,
@@ -100,8 +102,8 @@ impl Workshop {
         });
         gate.blocklist.read(pool).await?;
         keep_current(context, &gate);
-        let proxy = Proxy::new(CONNECT_TIMEOUT)?;
-        let forwarder = Forwarder::start(proxy, settings.routes.file.as_deref(), tasks).await?;
+        let connector = Connector::new(CONNECT_TIMEOUT, tls_config()?);
+        let forwarder = Forwarder::start(settings.routes.file.as_deref(), tasks).await?;
         observe(&context.metrics, &forwarder)?;
         let process = &settings.common.process.instance;
         let bookkeeper = Bookkeeper::new(pool.clone(), clock.clone(), process, metrics.statistics_failures.clone());
@@ -120,6 +122,7 @@ impl Workshop {
         Ok(Self {
             gate,
             forwarder,
+            connector,
             publisher: start_committers(&committing, tasks),
             bookkeeper,
             webhooks: webhook_operations(context, settings)?,
@@ -149,6 +152,7 @@ impl Workshop {
             pool: self.pool.clone(),
             webhooks: self.webhooks.clone(),
             forwarder: Arc::clone(&self.forwarder),
+            proxy: Proxy::new(self.connector.clone(), self.gate.clock.clone()),
             event_cap: self.event_cap,
         })
     }

@@ -1,7 +1,7 @@
 //! [`Worker`]: what one HTTP worker has to itself, and what all of them share.
 //!
 //! Every worker is a thread with a runtime of its own. On the way of a decision through it nothing crosses to another thread:
-//! the rate limiter's Redis connection lives on the worker's own runtime. Events do: all workers' share one commit.
+//! the rate limiter's Redis connection and those to the product live on the worker's own runtime. Events do: all workers' share one commit.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use actix_web::{FromRequest, HttpRequest};
 use onering_clock::Clock;
 use onering_store::Pool;
 use onering_telemetry::metrics::Counters;
-use onering_web::ApiError;
+use onering_web::{ApiError, Proxy};
 use onering_webhook_operations::WebhookOperations;
 
 use crate::access::Turnstile;
@@ -36,8 +36,10 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     /// Works with subscriptions and deliveries.
     pub(crate) webhooks: WebhookOperations,
-    /// Passes requests on to the product.
+    /// Where calls are passed on to.
     pub(crate) forwarder: Arc<Forwarder>,
+    /// Passes them on, over connections of this thread.
+    pub(crate) proxy: Proxy,
     /// The largest body of one event, bytes.
     pub(crate) event_cap: usize,
 }

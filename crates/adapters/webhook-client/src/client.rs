@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use onering_clock::Clock;
 use onering_delivery::{Answer, Failure};
+use onering_http_exchange::{Connector, tls_config};
 use onering_signing::KeyAge;
 use rustls::ClientConfig;
 use url::Url;
 
-use crate::connector::{Connector, tls_config};
+use crate::connector::GuardedConnector;
 use crate::endpoint::{Endpoint, Prepared};
 use crate::exchange::{Answering, Connection};
 use crate::failure::{self, Broken};
@@ -71,7 +72,7 @@ pub struct WebhookClient {
 }
 
 struct Shared {
-    connector: Connector,
+    connector: GuardedConnector,
     pool: Arc<Pool>,
     user_agent: String,
     clock: Clock,
@@ -97,7 +98,7 @@ impl WebhookClient {
         if !header_line::is_value(&user_agent) {
             return Err(ClientError::UserAgent);
         }
-        let connector = Connector { guard, patience: connect_timeout, tls: Arc::new(tls).into() };
+        let connector = GuardedConnector { guard, connector: Connector::new(connect_timeout, tls) };
         let pool = Pool::new(clock.clone());
         Ok(Self { shared: Arc::new(Shared { connector, pool, user_agent, clock }) })
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use onering_delivery::{Answer, Failure};
-use url::{Host, Position, Url};
+pub(crate) use onering_http_exchange::Origin;
+use url::{Position, Url};
 
 use crate::guard::AddressGuard;
 use crate::{failure, header_line};
@@ -11,17 +12,6 @@ use crate::{failure, header_line};
 /// What HTTP and the client own: nobody else may say how a request ends or what becomes of its connection.
 const OURS: [&str; 8] =
     ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
-
-/// Whom a connection is to. Connections are shared by what has the same one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Origin {
-    /// Over TLS.
-    pub(crate) secure: bool,
-    /// The name that is resolved, or the address.
-    pub(crate) host: Host<String>,
-    /// The port.
-    pub(crate) port: u16,
-}
 
 /// Where requests go, with what is the same in all of them. Made by
 /// [`WebhookClient::endpoint`](crate::WebhookClient::endpoint) once for many attempts.
@@ -64,9 +54,7 @@ impl Prepared {
         url: &Url,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Answer> {
-        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err(unsendable("the URL has no host"));
-        };
+        let origin = Origin::of(url).ok_or_else(|| unsendable("the URL has no host"))?;
         let target = &url[Position::BeforePath..Position::AfterQuery];
         // `url` has escaped whatever could end the request line; this does not take its word for it.
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -93,7 +81,6 @@ impl Prepared {
                 return Err(unsendable_header(name));
             }
         }
-        let origin = Origin { secure: url.scheme() == "https", host: host.to_owned(), port };
         let names = own.iter().map(|(name, _)| (*name).to_owned()).collect();
         Ok(Self { origin: origin.into(), head, names })
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::BufMut as _;
 use chrono::{DateTime, Utc};
 use onering_delivery::Snippet;
+use onering_http_exchange::{HeadReader, MOST_HEAD_BYTES, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
-use crate::body::BodyReader;
+use crate::body::SnippetReader;
 use crate::failure::Broken;
-use crate::head::{self, Head, HeadReader};
-use crate::stream::Stream;
+use crate::head::Head;
 
 /// How much is asked of the system at once: more than most answers have.
 const READ_BYTES: usize = 4 * 1024;
@@ -84,7 +84,7 @@ impl Connection {
                 if sending.is_refused(&self.stream) {
                     return Poll::Ready(Ok(0));
                 }
-                let room = head::MOST_BYTES - self.buffer.len();
+                let room = MOST_HEAD_BYTES - self.buffer.len();
                 poll_read(&mut self.stream, &mut self.buffer, room, cx)
             });
             match came.await {
@@ -95,7 +95,7 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) => return Err(sending.failure(&self.stream).unwrap_or(Broken::Exchange(error))),
             }
-            if let Some((head, body_at)) = reader.find(&self.buffer, &now)? {
+            if let Some((head, body_at)) = reader.find(&self.buffer, |head| Head::of(&head, &now))? {
                 let asked_whole = matches!(sending.state, SendState::Done);
                 return Ok(Answering { connection: self, head, body_at, asked_whole });
             }
@@ -109,7 +109,7 @@ impl Answering {
     /// nobody has to drain it.
     pub(crate) async fn finish(self, patience: Duration) -> (Snippet, Option<Connection>) {
         let Self { connection: Connection { mut stream, mut buffer }, head, body_at, asked_whole } = self;
-        let mut body = BodyReader::new(head.framing);
+        let mut body = SnippetReader::new(head.framing);
         let mut rest = buffer.len() - body_at;
         rest -= body.take(&buffer[body_at..]);
         if !body.is_over() {

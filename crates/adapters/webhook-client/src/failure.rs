@@ -3,9 +3,9 @@
 use std::io;
 
 use onering_delivery::{Answer, Failure};
+use onering_http_exchange::{Malformed, Unconnected};
 
 use crate::guard::GuardError;
-use crate::head::Malformed;
 
 /// What kept an answer from coming.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,16 @@ pub(crate) enum Broken {
     /// What came is no answer.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+}
+
+impl From<Unconnected> for Broken {
+    fn from(unconnected: Unconnected) -> Self {
+        match unconnected {
+            Unconnected::Late => Self::NotConnected,
+            Unconnected::Tcp(error) => Self::Connect(error),
+            Unconnected::Handshake(error) => Self::Handshake(error),
+        }
+    }
 }
 
 /// A guard's verdict as an attempt's answer: nothing was sent.

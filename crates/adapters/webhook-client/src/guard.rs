@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use onering_http_exchange::Origin;
 use url::{Host, Url};
 
 use crate::address::{Refusal, inner, own_refusal};
-use crate::endpoint::Origin;
 use crate::look_up::{LookUp, SystemLookUp};
 
 /// Why a target is refused. The texts name no address that the guard learned from DNS: the reader may be a stranger who

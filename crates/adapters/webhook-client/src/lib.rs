@@ -9,7 +9,7 @@
 //! at most; nothing a receiver sends is read without a bound.
 //!
 //! A request and its answer are one future in the caller's task (`exchange`): the request goes out in one write, and what comes
-//! is given to a parser that knows no sockets (`head`, `body`). A connection goes back to the `pool` when the answer was
+//! is given to the parser of `onering-http-exchange`, which knows no sockets (`head`, `body`). A connection goes back to the `pool` when the answer was
 //! read to an end that nobody can doubt. One that was idle and is closed before it took a byte of the request is replaced by a new
 //! one; had it taken any, the attempt has failed: the receiver may have seen it. Why this is not a library:
 //! `docs/decisions/0006-own-http-exchange.md`.
@@ -31,7 +31,6 @@ mod look_up;
 mod pool;
 pub mod reading;
 mod request;
-mod stream;
 
 pub use address::{Refusal, refusal};
 pub use client::{ClientError, ClientSettings, Sent, WebhookClient};

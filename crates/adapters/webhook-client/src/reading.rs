@@ -4,10 +4,11 @@
 
 use chrono::{DateTime, Utc};
 use onering_delivery::Answer;
+use onering_http_exchange::HeadReader;
 use onering_signing::KeyAge;
 
-use crate::body::BodyReader;
-use crate::head::HeadReader;
+use crate::body::SnippetReader;
+use crate::head::Head;
 
 /// An answer whose head was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,13 @@ pub fn read_answer(pieces: &[&[u8]], now: DateTime<Utc>) -> Result<Option<ReadAn
             return reader.ended(&come).map_or(Ok(None), |malformed| Err(malformed.to_string()));
         };
         come.extend_from_slice(piece);
-        if let Some(found) = reader.find(&come, || now).map_err(|malformed| malformed.to_string())? {
+        if let Some(found) =
+            reader.find(&come, |head| Head::of(&head, || now)).map_err(|malformed| malformed.to_string())?
+        {
             break found;
         }
     };
-    let mut body = BodyReader::new(head.framing);
+    let mut body = SnippetReader::new(head.framing);
     let mut taken = body_at + body.take(&come[body_at..]);
     for piece in pieces {
         taken += body.take(piece);

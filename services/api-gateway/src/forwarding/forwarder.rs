@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use onering_service_kit::{Tasks, error_chain};
 use onering_telemetry::field;
-use onering_web::Proxy;
 use tokio_util::sync::CancellationToken;
 
 use super::route_table::{RouteTable, RouteTableError};
@@ -20,8 +19,6 @@ const COMPARE_EVERY: Duration = Duration::from_millis(500);
 
 /// Where calls are passed on to.
 pub(crate) struct Forwarder {
-    /// Passes them on.
-    pub(crate) proxy: Proxy,
     table: ArcSwap<Loaded>,
     is_outdated: AtomicBool,
 }
@@ -62,8 +59,8 @@ impl Forwarder {
     ///
     /// # Errors
     /// When the file cannot be read or is wrong: at the start there is no earlier table to go on with.
-    pub(crate) async fn start(proxy: Proxy, file: Option<&Path>, tasks: &Tasks) -> Result<Arc<Self>, LoadError> {
-        let forwarder = Arc::new(Self { proxy, table: ArcSwap::default(), is_outdated: AtomicBool::new(false) });
+    pub(crate) async fn start(file: Option<&Path>, tasks: &Tasks) -> Result<Arc<Self>, LoadError> {
+        let forwarder = Arc::new(Self { table: ArcSwap::default(), is_outdated: AtomicBool::new(false) });
         if let Some(path) = file {
             forwarder.take_over(load(path).await?);
             let (followed, path) = (Arc::clone(&forwarder), path.to_owned());

@@ -1,7 +1,6 @@
 //! Everything else beneath `/v1/external`: passed on to the product where the route table says so.
 
 use actix_web::{HttpRequest, web};
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use onering_clock::Clock;
 use onering_keys::KeyRecord;
 use onering_problem::{Code, Problem};
@@ -27,10 +26,10 @@ pub(super) async fn forward(
     ClientIp(client): ClientIp,
     OnWorker(worker): OnWorker,
 ) -> ApiResult {
-    let path = request.uri().path().to_owned();
+    let path = request.uri().path();
     let routes = worker.forwarder.in_force();
-    let is_sound = check_path(&path);
-    let found = if is_sound { routes.table.find(request.method(), &path) } else { Match::Nothing };
+    let is_sound = check_path(path);
+    let found = if is_sound { routes.table.find(request.method(), path) } else { Match::Nothing };
     let (scope, cost) = match &found {
         Match::Route(route, _) => (route.scope.as_ref(), route.cost),
         Match::WrongMethod(_) | Match::Nothing => (None, Cost::ONE),
@@ -42,6 +41,7 @@ pub(super) async fn forward(
         Match::WrongMethod(methods) => return Err(method_not_allowed(methods)),
         Match::Nothing => return Err(nothing_here(is_sound)),
     };
+    let identity = Identity::of(&caller.key, &tag, trace(&request, &worker.clock));
     let plan = ForwardPlan {
         upstreams: &route.upstreams,
         path_and_query: &route.upstream_target(rest, request.uri().query()),
@@ -49,10 +49,10 @@ pub(super) async fn forward(
         body_cap: route.body_cap,
         forwarded: Forwarded::Replace(client),
         keep_host: false,
-        remove: &kept_back(&request),
-        set: identification(&caller.key, &tag, trace(&request, &worker.clock)),
+        keep_back: is_kept_back,
+        set: &identity.headers(),
     };
-    worker.forwarder.proxy.forward(&request, payload, plan).await
+    worker.proxy.forward(&request, payload, plan).await
 }
 
 fn nothing_here(is_sound: bool) -> ApiError {
@@ -67,27 +67,40 @@ fn nothing_here(is_sound: bool) -> ApiError {
 
 /// The token, and whatever poses as ours. That is also every name with an underscore: CGI and its heirs (WSGI, Rack, PHP)
 /// make one name of `X-OneRing-Owner-Id` and `X_OneRing_Owner_Id`, so the product could take a client's word for ours.
-fn kept_back(request: &HttpRequest) -> Vec<HeaderName> {
-    let poses = |name: &str| name.starts_with(OURS) || name.contains('_');
-    let posing = request.headers().keys().filter(|name| poses(name.as_str()));
-    let posing = posing.filter_map(|name| HeaderName::from_bytes(name.as_str().as_bytes()).ok());
-    posing.chain([AUTHORIZATION, HeaderName::from_static("x-admin-key")]).collect()
+fn is_kept_back(name: &str) -> bool {
+    matches!(name, "authorization" | "x-admin-key") || name.starts_with(OURS) || name.contains('_')
 }
 
 /// Who calls, as the product may rely on it.
-fn identification(key: &KeyRecord, tag: &RequestTag, trace: Option<String>) -> Vec<(HeaderName, HeaderValue)> {
-    let scopes: Vec<&str> = key.scopes.iter().map(onering_keys::Scope::as_str).collect();
-    let told = [
-        ("x-onering-key-id", Some(key.key_id.to_string())),
-        ("x-onering-owner-id", Some(key.owner_id.to_string())),
-        ("x-onering-scopes", Some(scopes.join(" "))),
-        ("x-onering-request-id", Some(tag.to_string())),
-        (traceparent::HEADER, trace),
-    ];
-    let header = |(name, value): (&'static str, Option<String>)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(&value?).ok()?))
-    };
-    told.into_iter().filter_map(header).collect()
+struct Identity<'a> {
+    key_id: String,
+    owner_id: String,
+    scopes: String,
+    tag: &'a RequestTag,
+    trace: Option<String>,
+}
+
+impl<'a> Identity<'a> {
+    fn of(key: &KeyRecord, tag: &'a RequestTag, trace: Option<String>) -> Self {
+        let scopes: Vec<&str> = key.scopes.iter().map(onering_keys::Scope::as_str).collect();
+        Self {
+            key_id: key.key_id.to_string(),
+            owner_id: key.owner_id.to_string(),
+            scopes: scopes.join(" "),
+            tag,
+            trace,
+        }
+    }
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        let known = [
+            ("x-onering-key-id", self.key_id.as_str()),
+            ("x-onering-owner-id", &self.owner_id),
+            ("x-onering-scopes", &self.scopes),
+            ("x-onering-request-id", self.tag.as_str()),
+        ];
+        known.into_iter().chain(self.trace.as_deref().map(|trace| (traceparent::HEADER, trace))).collect()
+    }
 }
 
 /// The trace the product is to join: our span of it, or else one that begins here. `None` leaves the caller's own.
@@ -100,8 +113,19 @@ fn trace(request: &HttpRequest, clock: &Clock) -> Option<String> {
 
 /// `00-<trace>-<span>-00`: a trace that nobody has sampled yet.
 fn fresh_traceparent(entropy: &[u8; 32]) -> String {
-    let digits = entropy.iter().fold(String::with_capacity(64), |digits, byte| digits + &format!("{byte:02x}"));
-    format!("00-{}-{}-00", &digits[..32], &digits[32..48])
+    let (trace, rest) = entropy.split_at(16);
+    let mut text = String::with_capacity(55);
+    text.push_str("00-");
+    push_hex(&mut text, trace);
+    text.push('-');
+    push_hex(&mut text, &rest[..8]);
+    text.push_str("-00");
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
 }
 
 /// Whether the text is W3C's trace context: ids that are not all zeros, and behind the flags whatever a later version has.

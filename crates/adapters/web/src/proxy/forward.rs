@@ -1,43 +1,35 @@
 //! One request, passed on.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::{Method, Version, header as inbound};
-use actix_web::{HttpRequest, web};
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use onering_clock::Clock;
+use onering_http_exchange::Connector;
 use onering_problem::{Code, Problem};
-use onering_telemetry::traceparent;
-use reqwest::{Client, Request, redirect, retry};
-use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::Span;
 
-use super::headers::to_upstream;
-use super::request_stream::RequestStream;
-use super::response_stream::passed_on;
+use super::answer::{Home, passed_on};
+use super::exchange::{Answering, Broken, Sending};
+use super::pool::Pool;
+use super::request_head::{BodyLength, request_head};
 use super::target::target;
-use super::upstreams::Upstreams;
+use super::upload::Upload;
+use super::upstreams::{Upstream, Upstreams};
 use crate::api_error::{ApiError, ApiResult};
-use crate::client_address::peer_address;
 use crate::request_body::{announced_length, has_body, too_large};
-use crate::request_id::tag_of;
 
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Passes requests on. Clones share their connections, which belong to the runtime the proxy was made on and not to the
-/// HTTP worker that happened to open them.
-#[derive(Debug, Clone)]
+/// Passes requests on, for one thread. Clones share their connections.
+#[derive(Clone)]
 pub struct Proxy {
-    client: Client,
-    runtime: Handle,
+    pool: Rc<Pool>,
 }
 
 /// How one request is passed on.
-#[derive(Debug)]
 pub struct ForwardPlan<'a> {
     /// Where to.
     pub upstreams: &'a Upstreams,
@@ -51,10 +43,10 @@ pub struct ForwardPlan<'a> {
     pub forwarded: Forwarded,
     /// Whether the upstream sees the `Host` the client sent, instead of its own.
     pub keep_host: bool,
-    /// Request headers that are not passed on, `Authorization` for one.
-    pub remove: &'a [HeaderName],
-    /// Request headers in the place of whatever the client sent under these names.
-    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Whether a request header of this name, in lower case, is not passed on, `authorization` for one.
+    pub keep_back: fn(&str) -> bool,
+    /// Request headers in the place of whatever the client sent under these names, which are in lower case.
+    pub set: &'a [(&'a str, &'a str)],
 }
 
 /// What becomes of `X-Forwarded-For`, `-Proto` and `-Host`. `Forwarded` is never passed on: nobody here checks it.
@@ -68,168 +60,129 @@ pub enum Forwarded {
     Replace(IpAddr),
 }
 
-/// Why there is no proxy.
-#[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
-    /// No TLS provider was installed for the process.
-    #[error("no TLS provider is installed: install rustls' ring provider first")]
-    NoTlsProvider,
-    /// The HTTP client could not be made.
-    #[error("the HTTP client for forwarding could not be made")]
-    Client(#[source] reqwest::Error),
+/// A request as it goes to the upstreams, whichever takes it.
+struct Outbound<'a> {
+    request: &'a HttpRequest,
+    plan: &'a ForwardPlan<'a>,
+    /// What the upstream is told of the body.
+    length: BodyLength,
+    /// Whether sending it twice is as good as once.
+    is_repeatable: bool,
+}
+
+/// An answer that has begun.
+struct Answered {
+    answering: Answering,
+    sending: Sending,
+    home: Home,
 }
 
 impl Proxy {
-    /// A proxy that waits at most `connect_timeout` for each connection.
-    ///
-    /// # Errors
-    /// Where no TLS provider is installed, or the client cannot be made.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn new(connect_timeout: Duration) -> Result<Self, ProxyError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(ProxyError::NoTlsProvider);
-        }
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .connect_timeout(connect_timeout)
-            // Below the keep-alive of any sane upstream, so that it is seldom the one to close first.
-            .pool_idle_timeout(Duration::from_secs(4))
-            .tcp_nodelay(true)
-            .build()
-            .map_err(ProxyError::Client)?;
-        Ok(Self { client, runtime: Handle::current() })
+    /// A proxy for the calling thread, whose runtime its connections belong to.
+    #[must_use]
+    pub fn new(connector: Connector, clock: Clock) -> Self {
+        Self { pool: Pool::new(connector, clock) }
     }
 
     /// Passes one request on and answers what the upstream answers, both as they arrive.
     ///
     /// # Errors
-    /// `UPSTREAM_UNAVAILABLE` (502) where no upstream could be connected to or one broke off, `UPSTREAM_TIMEOUT` (504),
-    /// `BODY_TOO_LARGE` (413), `MALFORMED_REQUEST` (400) for a path that leads out of its route.
+    /// `UPSTREAM_UNAVAILABLE` (502) where no upstream could be connected to, one broke off, or answered what cannot be passed
+    /// on; `UPSTREAM_TIMEOUT` (504), `BODY_TOO_LARGE` (413), `MALFORMED_REQUEST` (400) for a path that leads out of its route.
     pub async fn forward(&self, request: &HttpRequest, payload: web::Payload, plan: ForwardPlan<'_>) -> ApiResult {
         let length = announced_length(request)?;
         if length.is_some_and(|length| length > plan.body_cap as u64) {
             return Err(too_large(plan.body_cap).into());
         }
-        let method = outbound_method(request.method())?;
-        let headers = outbound_headers(request, length, &plan);
-        let body = has_body(request).then(|| RequestStream::start(payload, plan.body_cap));
-        let answer = self.ask(&method, &headers, body.as_ref(), &plan);
-        match tokio::time::timeout(plan.timeout, answer).await {
-            Ok(answer) => Ok(passed_on(answer?, request.method() == Method::HEAD, plan.timeout)),
-            Err(_) => {
-                let seconds = plan.timeout.as_secs_f32();
-                let detail = format!("The product did not answer within {seconds} seconds.");
-                Err(Problem::new(Code::UpstreamTimeout).detail(detail).into())
-            }
-        }
+        let upload = has_body(request).then(|| Upload::new(payload, length, plan.body_cap));
+        let is_repeatable = upload.is_none() && request.method().is_safe();
+        let length = match (length, &upload) {
+            (Some(length), _) => BodyLength::Known(length),
+            (None, Some(_)) => BodyLength::Chunked,
+            (None, None) => BodyLength::None,
+        };
+        let outbound = Outbound { request, plan: &plan, length, is_repeatable };
+        let answered = tokio::time::timeout(plan.timeout, self.ask(&outbound, upload)).await.map_err(|_| {
+            let seconds = plan.timeout.as_secs_f32();
+            Problem::new(Code::UpstreamTimeout).detail(format!("The product did not answer within {seconds} seconds."))
+        })??;
+        Ok(answered.passed_on(plan.timeout, request.method() == Method::HEAD))
     }
 
     /// Tries the upstreams in turn until one can be connected to.
-    async fn ask(
-        &self,
-        method: &http::Method,
-        headers: &HeaderMap,
-        body: Option<&RequestStream>,
-        plan: &ForwardPlan<'_>,
-    ) -> ApiResult<reqwest::Response> {
+    async fn ask(&self, outbound: &Outbound<'_>, upload: Option<Upload>) -> ApiResult<Answered> {
         let mut failure = None;
-        for base in plan.upstreams.in_turn() {
-            let mut request = Request::new(method.clone(), target(base, plan.path_and_query)?);
-            request.headers_mut().clone_from(headers);
-            *request.body_mut() = body.map(RequestStream::body);
-            // On the proxy's runtime: a connection lives and dies with the runtime it was opened on.
-            let sending = AbortOnDropHandle::new(self.runtime.spawn(self.client.execute(request)));
-            match sending.await.map_err(ApiError::internal)? {
-                Ok(answer) => return Ok(answer),
-                Err(error) if error.is_connect() => failure = Some(error),
-                Err(error) => return Err(broken_off(error, body)),
+        let mut sending = Sending::new(Bytes::new(), upload);
+        for upstream in outbound.plan.upstreams.in_turn() {
+            let head = outbound.head(upstream)?;
+            match self.ask_one(upstream, &head, &mut sending, outbound).await {
+                Ok(answering) => {
+                    let home = Home { pool: Rc::clone(&self.pool), origin: Arc::clone(&upstream.origin) };
+                    return Ok(Answered { answering, sending, home });
+                }
+                Err(Broken::Caller(fault)) => return Err(Problem::from(fault).into()),
+                Err(unconnected @ (Broken::Unconnected(_) | Broken::Unresolved(_))) => failure = Some(unconnected),
+                Err(broken) => return Err(ApiError::from(Code::UpstreamUnavailable).caused_by(broken)),
             }
         }
-        Err(failure.map_or_else(|| ApiError::from(Code::UpstreamUnavailable), |error| broken_off(error, None)))
+        let unavailable = ApiError::from(Code::UpstreamUnavailable);
+        Err(match failure {
+            Some(failure) => unavailable.caused_by(failure),
+            None => unavailable,
+        })
     }
-}
 
-/// The problem behind a failed exchange: the caller's own body, or the upstream.
-fn broken_off(error: reqwest::Error, body: Option<&RequestStream>) -> ApiError {
-    match body.and_then(RequestStream::problem) {
-        Some(problem) => problem.into(),
-        // The URL is the inside of the house: it is for the log, where the route names it.
-        None => ApiError::from(Code::UpstreamUnavailable).caused_by(error.without_url()),
-    }
-}
-
-fn outbound_method(method: &Method) -> Result<http::Method, Problem> {
-    http::Method::from_bytes(method.as_str().as_bytes()).map_err(|_| Problem::new(Code::MalformedRequest))
-}
-
-fn outbound_headers(request: &HttpRequest, length: Option<u64>, plan: &ForwardPlan<'_>) -> HeaderMap {
-    let mut headers = to_upstream(request.headers());
-    for name in plan.remove {
-        headers.remove(name);
-    }
-    describe_client(&mut headers, request, plan.forwarded);
-    if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    if let Some(tag) = tag_of(request).and_then(|tag| HeaderValue::from_str(tag.as_str()).ok()) {
-        headers.insert(HeaderName::from_static("x-request-id"), tag);
-    }
-    if let Some(trace) = traceparent::of(&Span::current()).and_then(|trace| HeaderValue::from_str(&trace).ok()) {
-        headers.insert(HeaderName::from_static(traceparent::HEADER), trace);
-    }
-    if plan.keep_host
-        && let Some(host) = sent_host(request)
-    {
-        headers.insert(HOST, host);
-    }
-    for (name, value) in &plan.set {
-        headers.insert(name.clone(), value.clone());
-    }
-    headers
-}
-
-fn describe_client(headers: &mut HeaderMap, request: &HttpRequest, forwarded: Forwarded) {
-    headers.remove(FORWARDED);
-    let address = match forwarded {
-        Forwarded::Append => peer_address(request),
-        Forwarded::Replace(address) => address,
-        Forwarded::Hide => {
-            for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
-                headers.remove(name);
+    /// Asks over a kept connection or a new one.
+    ///
+    /// A kept connection may be gone without our knowing. Where it took not a byte of the request, the request goes over a new
+    /// one, and also where it said nothing and asking twice does no harm.
+    async fn ask_one(
+        &self,
+        upstream: &Upstream,
+        head: &Bytes,
+        sending: &mut Sending,
+        outbound: &Outbound<'_>,
+    ) -> Result<Answering, Broken> {
+        let is_head = outbound.request.method() == Method::HEAD;
+        if let Some(connection) = self.pool.take(&upstream.origin) {
+            sending.begin_anew(head.clone());
+            match connection.ask(sending, is_head).await {
+                Err(Broken::Unsent(_)) => {}
+                Err(Broken::Wordless(_)) if outbound.is_repeatable => {}
+                asked => return asked,
             }
-            return;
         }
-    };
-    if forwarded != Forwarded::Append {
-        headers.remove(FORWARDED_FOR);
-    }
-    if let Ok(hop) = HeaderValue::from_str(&address.to_string()) {
-        headers.append(FORWARDED_FOR, hop);
-    }
-    let first_hop = forwarded != Forwarded::Append || !headers.contains_key(FORWARDED_PROTO);
-    if first_hop {
-        let scheme = if request.app_config().secure() { "https" } else { "http" };
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    }
-    if let Some(host) = sent_host(request)
-        && (first_hop || !headers.contains_key(FORWARDED_HOST))
-    {
-        headers.insert(FORWARDED_HOST, host);
+        let connection = self.pool.connect(&upstream.origin).await?;
+        sending.begin_anew(head.clone());
+        connection.ask(sending, is_head).await
     }
 }
 
-/// The host the client asked for: of HTTP/2 in the URI, else in the header.
-fn sent_host(request: &HttpRequest) -> Option<HeaderValue> {
-    if request.version() == Version::HTTP_2
-        && let Some(authority) = request.uri().authority()
-    {
-        return HeaderValue::from_str(authority.as_str()).ok();
+impl Outbound<'_> {
+    /// The request's head for this upstream.
+    fn head(&self, upstream: &Upstream) -> Result<Bytes, Problem> {
+        let target = target(&upstream.url, self.plan.path_and_query)?;
+        Ok(request_head(self.request, self.plan, (upstream, &target), self.length).into())
     }
-    let host = request.headers().get(inbound::HOST)?;
-    HeaderValue::from_bytes(host.as_bytes()).ok()
+}
+
+impl Answered {
+    fn passed_on(self, silence: Duration, is_head: bool) -> HttpResponse {
+        passed_on(self.answering, self.sending, self.home, silence, is_head)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ForwardPlan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardPlan")
+            .field("upstreams", &self.upstreams)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,14 +1,36 @@
 //! The places one route leads to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use url::Url;
+use onering_http_exchange::Origin;
+use url::{Position, Url};
 
 /// One or more equal upstreams, taken in turn.
 #[derive(Debug)]
 pub struct Upstreams {
-    urls: Vec<Url>,
+    all: Vec<Upstream>,
     turn: AtomicUsize,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    /// Its URL; the path stands before those of requests.
+    pub(super) url: Url,
+    /// Whom to connect to.
+    pub(super) origin: Arc<Origin>,
+}
+
+impl Upstream {
+    fn at(url: Url) -> Option<Self> {
+        Some(Self { origin: Origin::of(&url)?.into(), url })
+    }
+
+    /// `Host`: without the port where it is the scheme's own.
+    pub(super) fn host(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
 }
 
 /// Why a list of URLs cannot be upstreams.
@@ -38,13 +60,16 @@ impl Upstreams {
         if let Some(bad) = urls.iter().find(|url| !is_forwardable(url)) {
             return Err(NoUpstream::NotForwardable { url: shown(bad) });
         }
-        Ok(Self { urls, turn: AtomicUsize::new(0) })
+        let all = urls.into_iter().filter_map(Upstream::at).collect();
+        Ok(Self { all, turn: AtomicUsize::new(0) })
     }
 
     /// All upstreams, beginning with the one whose turn it is.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Url> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len();
-        self.urls[first..].iter().chain(&self.urls[..first])
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Upstream> {
+        // One alone needs no turns, which all threads would write to.
+        let turn = if self.all.len() > 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let first = turn % self.all.len();
+        self.all[first..].iter().chain(&self.all[..first])
     }
 }
 
@@ -69,7 +94,7 @@ mod tests {
     #[test]
     fn each_has_its_turn_and_the_others_stand_by() {
         let upstreams = Upstreams::new([url("http://a"), url("http://b"), url("http://c")]).unwrap();
-        let hosts = || upstreams.in_turn().map(|url| url.host_str().unwrap().to_owned()).collect::<Vec<_>>().join("");
+        let hosts = || upstreams.in_turn().map(|one| one.host().to_owned()).collect::<Vec<_>>().join("");
         assert_eq!([hosts(), hosts(), hosts(), hosts()], ["abc", "bca", "cab", "abc"]);
     }
 

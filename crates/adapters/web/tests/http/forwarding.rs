@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use onering_clock::Clock;
+use onering_http_exchange::{Connector, tls_config};
 use onering_web::{ApiResult, ForwardPlan, Forwarded, Proxy, Upstreams};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,9 +20,9 @@ use crate::support::{TestServer, refusal, refused};
 
 const CAP: usize = 100_000;
 /// For upstreams that answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn url(address: SocketAddr) -> Url {
+pub(crate) fn url(address: SocketAddr) -> Url {
     format!("http://{address}").parse().unwrap()
 }
 
@@ -31,16 +32,15 @@ fn dead() -> Url {
 }
 
 /// A server that passes everything under `/` on.
-fn front(upstreams: impl IntoIterator<Item = Url>) -> TestServer {
+pub(crate) fn front(upstreams: impl IntoIterator<Item = Url>) -> TestServer {
     front_with(upstreams, PATIENCE)
 }
 
 fn front_with(upstreams: impl IntoIterator<Item = Url>, timeout: Duration) -> TestServer {
-    let _ = onering_testkit::http_client();
-    let proxy = Proxy::new(PATIENCE).unwrap();
+    let connector = Connector::new(PATIENCE, tls_config().unwrap());
     let upstreams = Arc::new(Upstreams::new(upstreams).unwrap());
     TestServer::start(move |config| {
-        let (proxy, upstreams) = (proxy.clone(), Arc::clone(&upstreams));
+        let (proxy, upstreams) = (Proxy::new(connector.clone(), Clock::system()), Arc::clone(&upstreams));
         let forward = move |request: HttpRequest, payload: web::Payload| {
             let (proxy, upstreams) = (proxy.clone(), Arc::clone(&upstreams));
             async move { pass_on(&proxy, &upstreams, timeout, &request, payload).await }
@@ -63,8 +63,8 @@ async fn pass_on(
         body_cap: CAP,
         forwarded: Forwarded::Append,
         keep_host: false,
-        remove: &[AUTHORIZATION],
-        set: vec![(HeaderName::from_static("x-onering-key-id"), HeaderValue::from_static("key_1"))],
+        keep_back: |name| name == "authorization",
+        set: &[("x-onering-key-id", "key_1")],
     };
     proxy.forward(request, payload, plan).await
 }

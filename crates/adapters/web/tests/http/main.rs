@@ -7,3 +7,4 @@ mod forwarding;
 mod lifecycle;
 mod operators;
 mod support;
+mod upstreams;

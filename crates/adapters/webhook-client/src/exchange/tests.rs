@@ -1,11 +1,11 @@
 //! Over real sockets, whose other end does as the test says.
 
+use onering_http_exchange::Framing;
 use onering_testkit::eventually;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::head::Framing;
 
 const LONG: Duration = Duration::from_secs(20);
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

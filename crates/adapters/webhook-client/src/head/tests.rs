@@ -1,3 +1,4 @@
+use onering_http_exchange::{HeadReader, MOST_HEAD_BYTES as MOST_BYTES};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,7 +10,7 @@ fn now() -> DateTime<Utc> {
 type Found = Result<Option<(Head, usize)>, Malformed>;
 
 fn find(bytes: &[u8]) -> Found {
-    HeadReader::default().find(bytes, now)
+    HeadReader::default().find(bytes, |head| Head::of(&head, now))
 }
 
 /// The head of an answer with these lines.
@@ -81,7 +82,7 @@ fn interim_answers_are_passed_over_up_to_a_bound() {
 fn what_is_no_head_is_told_from_one_that_is_not_whole() {
     let ended = |bytes: &[u8]| {
         let mut reader = HeadReader::default();
-        assert_eq!(reader.find(bytes, now), Ok(None));
+        assert_eq!(reader.find(bytes, |head| Head::of(&head, now)), Ok(None));
         reader.ended(bytes)
     };
     for beginning in ["", "HTT", "HTTP/1.1", "HTTP/1.1 200 OK\r\nX-Half: ", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 2"] {
@@ -174,7 +175,7 @@ fn in_pieces(bytes: &[u8], cuts: &[prop::sample::Index]) -> (Found, Option<Malfo
     ends.sort_unstable();
     let mut reader = HeadReader::default();
     for end in ends {
-        match reader.find(&bytes[..end], now) {
+        match reader.find(&bytes[..end], |head| Head::of(&head, now)) {
             Ok(None) => {}
             found => return (found, None),
         }

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 /// An open connection's bytes.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
     /// In the clear.
     Plain(TcpStream),
     /// Encrypted.
@@ -21,7 +21,7 @@ impl Stream {
     /// Whether it is open and silent, as between two requests. It does not wait.
     ///
     /// Bytes that nobody asked for (an answer to no request, the end of TLS) are as bad as its end.
-    pub(crate) fn is_quiet(&mut self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         // Nobody is to be woken: whoever takes it next looks again.
         pin!(self.read(&mut byte)).poll(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -29,7 +29,7 @@ impl Stream {
 
     /// Whether a write that failed took nothing. TLS hands over what it has encrypted in its own time, so a failure there says
     /// nothing about earlier bytes.
-    pub(crate) const fn tells_what_it_took(&self) -> bool {
+    pub const fn tells_what_it_took(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
 }
