@@ -38,6 +38,6 @@ mod tests {
 
     #[test]
     fn all_headers_are_written() {
-        assert!(headers().unwrap().show().ends_with(r#"("ratelimit", "\"hour\";r=766;t=2366")]"#));
+        assert!(headers().unwrap().show().contains(r#"\"hour\";r=766;t=2366""#));
     }
 }

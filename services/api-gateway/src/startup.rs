@@ -97,7 +97,7 @@ impl Workshop {
             flags: flags.clone(),
             trusted_proxies: TrustedProxies::new(settings.common.http.trusted_proxies.iter().copied()),
             blocklist: Blocklist::default(),
-            keys: KeyDirectory::start(pool.clone(), tasks, metrics.key_look_up_sizes.clone()),
+            keys: KeyDirectory::start(pool.clone(), clock.clone(), tasks, metrics.key_look_up_sizes.clone()),
             failures: Mutex::default(),
         });
         gate.blocklist.read(pool).await?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onering_ids::TypedId;
 
 use crate::id_sequence::IdSequence;
@@ -69,7 +69,7 @@ impl Clock {
             }
             Hands::Manual(hands) => lock(hands).wall,
         };
-        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+        now - TimeDelta::nanoseconds(i64::from(now.timestamp_subsec_nanos() % 1_000))
     }
 
     /// The wall time as whole milliseconds since 1970; 0 for anything before.
@@ -97,6 +97,12 @@ impl Clock {
     #[must_use]
     pub fn entropy32(&self) -> [u8; 32] {
         randomness::entropy32()
+    }
+
+    /// 32 random bytes of the thread's generator: for ids that only have to differ. Not for secrets.
+    #[must_use]
+    pub fn noise32(&self) -> [u8; 32] {
+        randomness::noise32()
     }
 
     /// A random number in `[0, 1)`: for spreading retries. Not for secrets.

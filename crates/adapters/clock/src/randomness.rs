@@ -19,6 +19,11 @@ pub(crate) fn eight_bytes() -> [u8; 8] {
     rand::random()
 }
 
+/// 32 bytes for ids that are nothing but random.
+pub(crate) fn noise32() -> [u8; 32] {
+    rand::random()
+}
+
 /// Uniform in `[0, 1)`.
 pub(crate) fn unit_interval() -> f64 {
     rand::random()
@@ -32,6 +37,11 @@ mod tests {
     fn entropy_differs_each_time() {
         assert_ne!(entropy32(), entropy32());
         assert_ne!(entropy32(), [0; 32]);
+    }
+
+    #[test]
+    fn noise_differs_each_time() {
+        assert_ne!(noise32(), noise32());
     }
 
     #[test]

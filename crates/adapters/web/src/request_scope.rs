@@ -88,8 +88,8 @@ where
         let route = request.match_pattern();
         let span = tracing::info_span!(
             "request",
-            { field::REQUEST_ID } = %tag,
-            { field::HTTP_METHOD } = %request.method(),
+            { field::REQUEST_ID } = tag.as_str(),
+            { field::HTTP_METHOD } = request.method().as_str(),
             http.route = route.as_deref().unwrap_or_default(),
         );
         if let Some(caller) = request.headers().get(traceparent::HEADER).and_then(|value| value.to_str().ok()) {

@@ -14,7 +14,7 @@ mod policy;
 mod window;
 
 pub use headers::{
-    DEGRADED_HEADER, LIMIT_HEADER, POLICY_HEADER, QUOTA_HEADER, REMAINING_HEADER, RESET_HEADER, headers,
+    DEGRADED_HEADER, LIMIT_HEADER, LimitHeaders, POLICY_HEADER, QUOTA_HEADER, REMAINING_HEADER, RESET_HEADER, headers,
 };
 pub use loss::{LossPolicy, UnknownLossPolicy};
 pub use policy::{Cost, Limit, LimitError, Policy};

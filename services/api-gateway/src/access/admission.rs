@@ -17,6 +17,7 @@ use super::blocklist::Blocklist;
 use super::key_directory::{Found, KeyDirectory};
 use super::permission::Needs;
 use super::presented_token::PresentedToken;
+use super::recent_keys::RecentKeys;
 use super::standing::Standing;
 
 /// What a caller waits before another try when a part of the platform was silent, seconds.
@@ -48,6 +49,7 @@ impl Gate {
         &self,
         request: &HttpRequest,
         standing: &Standing,
+        keys: &RecentKeys,
         needs: Needs<'_>,
     ) -> Result<Arc<KeyRecord>, Stopped> {
         let address = self.trusted_proxies.client_address(request);
@@ -74,7 +76,7 @@ impl Gate {
         if verdict == Verdict::LookUp
             && let PresentedToken::Digest(digest) = token
         {
-            key = self.keys.find(digest).await.map_err(|error| Stopped::by(ApiError::unavailable(error)))?;
+            key = keys.find(digest).await.map_err(|error| Stopped::by(ApiError::unavailable(error)))?;
             credential = key.as_deref().map_or(Credential::Unknown, Credential::Known);
             verdict = decide(&input(credential, false));
         }
@@ -139,16 +141,18 @@ impl Stopped {
     }
 }
 
-/// The way in of one HTTP worker: the process's gate and the worker's own rate limiter.
+/// The way in of one HTTP worker: the process's gate, and the worker's own memory of keys and rate limiter.
 pub(crate) struct Turnstile {
     gate: Arc<Gate>,
+    keys: RecentKeys,
     limiter: RateLimiter,
 }
 
 impl Turnstile {
     /// A way in through this gate.
     pub(crate) fn new(gate: Arc<Gate>, limiter: RateLimiter) -> Self {
-        Self { gate, limiter }
+        let keys = RecentKeys::new(gate.keys.clone(), gate.clock.clone());
+        Self { gate, keys, limiter }
     }
 
     /// The key of a call that comes in if its rate limit lets it. Takes no quota; a refused call whose key is known has
@@ -158,7 +162,7 @@ impl Turnstile {
     /// The refusal by the first check that refuses.
     pub(super) async fn recognise(&self, request: &HttpRequest, needs: Needs<'_>) -> Result<Arc<KeyRecord>, ApiError> {
         let standing = Standing::of(request);
-        match self.gate.recognise(request, &standing, needs).await {
+        match self.gate.recognise(request, &standing, &self.keys, needs).await {
             Ok(key) => {
                 standing.recognised(&key);
                 Ok(key)

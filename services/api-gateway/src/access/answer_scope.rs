@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use bytes::Bytes;
 use onering_problem::Code;
 use onering_rate_limit::{DEGRADED_HEADER, LIMIT_HEADER, POLICY_HEADER, QUOTA_HEADER, REMAINING_HEADER, RESET_HEADER};
 use onering_telemetry::field;
@@ -55,14 +56,22 @@ pub(crate) async fn answer_scope<B: MessageBody>(
     Ok(answer)
 }
 
-fn put_headers(headers: &mut HeaderMap, known: &Known) {
+/// Takes off an upstream's answer what only we may say.
+pub(crate) fn remove_our_headers(headers: &mut HeaderMap) {
     for name in OURS {
         headers.remove(name);
     }
     headers.remove(CANARY_HEADER);
+}
+
+fn put_headers(headers: &mut HeaderMap, known: &Known) {
     if let Some(decision) = known.decision {
-        for (name, value) in onering_rate_limit::headers(decision.outcome.quota(), decision.now_unix_s) {
-            if let Ok(value) = HeaderValue::from_str(&value) {
+        let limits = onering_rate_limit::headers(decision.outcome.quota(), decision.now_unix_s);
+        let places = limits.places();
+        // The values share the text.
+        let text = Bytes::from(limits.text);
+        for (name, place) in places {
+            if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(place)) {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
@@ -123,6 +132,7 @@ mod tests {
         headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from_static("7"));
         headers.insert(HeaderName::from_static("x-ratelimit-degraded"), HeaderValue::from_static("true"));
         headers.insert(CANARY_HEADER, YES);
+        remove_our_headers(&mut headers);
         put_headers(&mut headers, &Known::default());
         assert!(headers.is_empty(), "without a key there is nothing to say");
         let quota = Quota { limit: 100, remaining: 99, reset_unix_s: 7_200 };

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::future::Cache;
+use onering_clock::Clock;
 use onering_keys::{KeyRecord, TokenDigest};
 use onering_service_kit::{Tasks, error_chain};
 use onering_store::api_keys::{FoundKey, find_by_digests};
@@ -15,7 +16,7 @@ use onering_telemetry::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long an answer stands beneath the announcements.
-const REMEMBERED_FOR: Duration = Duration::from_secs(5);
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 /// The most answers in memory.
 const MOST_REMEMBERED: u64 = 100_000;
 /// The most tokens one statement asks for.
@@ -27,6 +28,15 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// A token's key, or `None` for a token that opens nothing.
 pub(crate) type Found = Option<Arc<KeyRecord>>;
+
+/// What a token opens, as of when it was looked up.
+#[derive(Debug, Clone)]
+pub(crate) struct LookedUp {
+    /// Its key.
+    pub(super) found: Found,
+    /// When Postgres was asked.
+    pub(super) asked_at: Instant,
+}
 
 /// The keys could not be looked up.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,7 +55,7 @@ pub(crate) enum LookUpError {
 /// being read while somebody announced a change is given to who waits for it and not remembered.
 #[derive(Clone)]
 pub(crate) struct KeyDirectory {
-    remembered: Cache<TokenDigest, Found>,
+    remembered: Cache<TokenDigest, LookedUp>,
     asks: mpsc::Sender<Ask>,
     /// Counts announced changes.
     changes: Arc<AtomicU64>,
@@ -53,17 +63,19 @@ pub(crate) struct KeyDirectory {
 
 struct Ask {
     digest: TokenDigest,
-    reply: oneshot::Sender<Result<Found, LookUpError>>,
+    /// `None`: nobody waits, it is only to be fresh.
+    reply: Option<oneshot::Sender<Result<LookedUp, LookUpError>>>,
 }
 
 impl KeyDirectory {
     /// Starts the task that looks keys up, on the calling runtime.
-    pub(crate) fn start(pool: Pool, tasks: &Tasks, batch_sizes: Histogram) -> Self {
+    pub(crate) fn start(pool: Pool, clock: Clock, tasks: &Tasks, batch_sizes: Histogram) -> Self {
         let remembered = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED_FOR).build();
         let changes = Arc::<AtomicU64>::default();
         let (asks, asked) = mpsc::channel(WAITING);
         let looker = Looker {
             pool,
+            clock,
             remembered: remembered.clone(),
             changes: Arc::clone(&changes),
             batch_sizes,
@@ -81,25 +93,44 @@ impl KeyDirectory {
     ///
     /// # Errors
     /// When it is not in memory and Postgres does not answer.
-    pub(crate) async fn find(&self, digest: TokenDigest) -> Result<Found, LookUpError> {
-        if let Some(found) = self.remembered.get(&digest).await {
-            return Ok(found);
+    pub(crate) async fn find(&self, digest: TokenDigest) -> Result<LookedUp, LookUpError> {
+        if let Some(known) = self.remembered.get(&digest).await {
+            return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
-        self.asks.send(Ask { digest, reply }).await.map_err(|_| LookUpError::Late)?;
+        self.asks.send(Ask { digest, reply: Some(reply) }).await.map_err(|_| LookUpError::Late)?;
         answer.await.unwrap_or(Err(LookUpError::Late))
     }
 
+    /// Has a token looked up again that is in use, so that nobody has to wait when its answer is too old. Where too many wait
+    /// already it is left alone.
+    pub(super) fn refresh(&self, digest: TokenDigest) {
+        let _ = self.asks.try_send(Ask { digest, reply: None });
+    }
+
     /// Forgets one token: somebody changed its key.
+    ///
+    /// It is counted before and after: who counted in between may have been given what is forgotten here.
     pub(crate) async fn forget(&self, digest: &TokenDigest) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.count_change();
         self.remembered.invalidate(digest).await;
+        self.count_change();
     }
 
     /// Forgets all tokens.
     pub(crate) fn forget_all(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.count_change();
         self.remembered.invalidate_all();
+        self.count_change();
+    }
+
+    /// How many changes were announced. What was found before a change may be outdated after it.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -109,7 +140,8 @@ type Rows = HashMap<TokenDigest, Result<Arc<KeyRecord>, LookUpError>>;
 /// The task behind a directory.
 struct Looker {
     pool: Pool,
-    remembered: Cache<TokenDigest, Found>,
+    clock: Clock,
+    remembered: Cache<TokenDigest, LookedUp>,
     changes: Arc<AtomicU64>,
     batch_sizes: Histogram,
     /// Locked by the one run of the task that there is at a time.
@@ -125,16 +157,19 @@ impl Looker {
             let mut digests: Vec<TokenDigest> = waiting.iter().map(|ask| ask.digest).collect();
             digests.sort_unstable();
             digests.dedup();
-            let changes = self.changes.load(Ordering::SeqCst);
-            let found = self.look_up(&digests).await;
+            let (changes, asked_at) = (self.changes.load(Ordering::SeqCst), self.clock.monotonic());
+            let rows = self.look_up(&digests).await;
+            let answer_for = |digest: &TokenDigest| answer_for(digest, &rows).map(|found| LookedUp { found, asked_at });
             for digest in &digests {
-                if let Ok(found) = answer_for(digest, &found) {
-                    self.remember(*digest, found, changes).await;
+                if let Ok(known) = answer_for(digest) {
+                    self.remember(*digest, known, changes).await;
                 }
             }
-            for ask in waiting.drain(..) {
-                // Whoever went away meanwhile needs no answer.
-                let _ = ask.reply.send(answer_for(&ask.digest, &found));
+            for Ask { digest, reply } in waiting.drain(..) {
+                if let Some(reply) = reply {
+                    // Whoever went away meanwhile needs no answer.
+                    let _ = reply.send(answer_for(&digest));
+                }
             }
         }
     }
@@ -166,11 +201,11 @@ impl Looker {
     }
 
     /// Remembers an answer unless a change was announced since it was asked for.
-    async fn remember(&self, digest: TokenDigest, found: Found, changes: u64) {
+    async fn remember(&self, digest: TokenDigest, known: LookedUp, changes: u64) {
         if self.changes.load(Ordering::SeqCst) != changes {
             return;
         }
-        self.remembered.insert(digest, found).await;
+        self.remembered.insert(digest, known).await;
         // The change may have come between the look and the insertion.
         if self.changes.load(Ordering::SeqCst) != changes {
             self.remembered.invalidate(&digest).await;

@@ -12,10 +12,11 @@ mod caller;
 mod key_directory;
 mod permission;
 mod presented_token;
+mod recent_keys;
 mod standing;
 
 pub(crate) use admission::{Gate, Turnstile};
-pub(crate) use answer_scope::answer_scope;
+pub(crate) use answer_scope::{answer_scope, remove_our_headers};
 pub(crate) use blocklist::Blocklist;
 pub(crate) use caller::{Caller, Recognised};
 pub(crate) use key_directory::KeyDirectory;

@@ -14,7 +14,7 @@ mod webhooks;
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, Allow, TryIntoHeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpResponse, Resource, Route, Scope, web};
 use onering_problem::{Code, Problem};
 use onering_web::{ApiError, ApiResult, BodyLimits, reading};
 
@@ -45,15 +45,23 @@ fn configure_webhooks(config: &mut web::ServiceConfig) {
         (Method::PATCH, web::patch().to(webhooks::change)),
         (Method::DELETE, web::delete().to(webhooks::delete)),
     ];
-    config
-        .service(call("/webhooks", all))
-        .service(call("/webhooks/{id}", one))
-        .service(call("/webhooks/{id}/rotate-secret", [(Method::POST, web::post().to(webhooks::rotate_secret))]))
-        .service(call("/webhooks/{id}/public-key", [(Method::GET, reading().to(webhooks::public_key))]))
-        .service(call("/webhooks/{id}/test", [(Method::POST, web::post().to(webhooks::test))]))
-        .service(call("/deliveries", [(Method::GET, reading().to(deliveries::list))]))
-        .service(call("/deliveries/{id}", [(Method::GET, reading().to(deliveries::show))]))
-        .service(call("/deliveries/{id}/resend", [(Method::POST, web::post().to(deliveries::resend))]));
+    let webhooks = beneath("/webhooks")
+        .service(call("", all))
+        .service(call("/{id}", one))
+        .service(call("/{id}/rotate-secret", [(Method::POST, web::post().to(webhooks::rotate_secret))]))
+        .service(call("/{id}/public-key", [(Method::GET, reading().to(webhooks::public_key))]))
+        .service(call("/{id}/test", [(Method::POST, web::post().to(webhooks::test))]));
+    let deliveries = beneath("/deliveries")
+        .service(call("", [(Method::GET, reading().to(deliveries::list))]))
+        .service(call("/{id}", [(Method::GET, reading().to(deliveries::show))]))
+        .service(call("/{id}/resend", [(Method::POST, web::post().to(deliveries::resend))]));
+    config.service(webhooks).service(deliveries);
+}
+
+/// A scope of its own, so that the patterns in it are only tried on what begins like this. What is none of them goes where it
+/// would go without the scope.
+fn beneath(path: &str) -> Scope {
+    web::scope(path).default_service(web::to(product::forward))
 }
 
 /// A resource whose other methods are refused as every call is: after the caller is known, with its headers.

@@ -10,7 +10,7 @@ use onering_web::{ApiError, ApiResult, ClientIp, ForwardPlan, Forwarded, Request
 use tracing::Span;
 
 use super::method_not_allowed;
-use crate::access::{Needs, Recognised};
+use crate::access::{Needs, Recognised, remove_our_headers};
 use crate::forwarding::{Match, check_path};
 use crate::worker::OnWorker;
 
@@ -52,7 +52,9 @@ pub(super) async fn forward(
         keep_back: is_kept_back,
         set: &identity.headers(),
     };
-    worker.proxy.forward(&request, payload, plan).await
+    let mut answer = worker.proxy.forward(&request, payload, plan).await?;
+    remove_our_headers(answer.headers_mut());
+    Ok(answer)
 }
 
 fn nothing_here(is_sound: bool) -> ApiError {
@@ -107,13 +109,13 @@ impl<'a> Identity<'a> {
 fn trace(request: &HttpRequest, clock: &Clock) -> Option<String> {
     traceparent::of(&Span::current()).or_else(|| {
         let sent = request.headers().get(traceparent::HEADER).and_then(|value| value.to_str().ok());
-        (!sent.is_some_and(is_traceparent)).then(|| fresh_traceparent(&clock.entropy32()))
+        (!sent.is_some_and(is_traceparent)).then(|| fresh_traceparent(&clock.noise32()))
     })
 }
 
 /// `00-<trace>-<span>-00`: a trace that nobody has sampled yet.
-fn fresh_traceparent(entropy: &[u8; 32]) -> String {
-    let (trace, rest) = entropy.split_at(16);
+fn fresh_traceparent(noise: &[u8; 32]) -> String {
+    let (trace, rest) = noise.split_at(16);
     let mut text = String::with_capacity(55);
     text.push_str("00-");
     push_hex(&mut text, trace);

@@ -13,6 +13,10 @@ local this_hour = now_s - now_s % 3600
 local answer = { now_s, now_us }
 local at = 1
 
+local function whole(number)
+  return string.format('%d', number)
+end
+
 local function next_number()
   at = at + 1
   return tonumber(ARGV[at - 1])
@@ -25,7 +29,8 @@ for index = 1, #KEYS do
   -- A stored window ahead of now means the clock was set back (a failover, say). It goes on counting: the same hour
   -- must not be granted twice. Its TTL ends it at the latest.
   local hour, in_hour = tonumber(kept[1]) or 0, tonumber(kept[2]) or 0
-  local second, in_second = tonumber(kept[3]) or 0, tonumber(kept[4]) or 0
+  local kept_second, in_second = tonumber(kept[3]) or 0, tonumber(kept[4]) or 0
+  local second = kept_second
   local fresh = hour < this_hour
   if fresh then hour, in_hour = this_hour, 0 end
   if second < now_s then second, in_second = now_s, 0 end
@@ -44,9 +49,14 @@ for index = 1, #KEYS do
     answer[#answer + 1] = admitted
   end
 
-  if any then
-    redis.call('HSET', key, 'h', hour, 'n', in_hour, 's', second, 'b', in_second)
-    if fresh then redis.call('EXPIRE', key, 7200) end
+  -- Only what changes is written, and as text: a number would be made into 17 digits first.
+  if fresh and any then
+    redis.call('HSET', key, 'h', whole(hour), 'n', whole(in_hour), 's', whole(second), 'b', whole(in_second))
+    redis.call('EXPIRE', key, 7200)
+  elseif any and kept_second < second then
+    redis.call('HSET', key, 'n', whole(in_hour), 's', whole(second), 'b', whole(in_second))
+  elseif any then
+    redis.call('HSET', key, 'n', whole(in_hour), 'b', whole(in_second))
   end
 end
 

@@ -38,12 +38,17 @@ pub(super) enum BodyLength {
 struct Head(Vec<u8>);
 
 impl Head {
-    fn line(&mut self, name: &str, value: &[u8]) {
-        // Of a header's value this holds already; a text that somebody else made is not sent if it does not.
-        if value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()) {
-            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                self.0.extend_from_slice(part);
-            }
+    /// A line whose value is a text of our own; one that could not be sent is left out.
+    fn line(&mut self, name: &str, value: &str) {
+        if !value.bytes().any(|byte| byte != b'\t' && byte.is_ascii_control()) {
+            self.sent_line(name, value.as_bytes());
+        }
+    }
+
+    /// A line whose value came as a header's, and so is one.
+    fn sent_line(&mut self, name: &str, value: &[u8]) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
         }
     }
 }
@@ -56,13 +61,15 @@ pub(super) fn request_head(
     length: BodyLength,
 ) -> Vec<u8> {
     let mut head = Head(Vec::with_capacity(USUAL_BYTES));
-    let host = sent_host(request).filter(|_| plan.keep_host).unwrap_or_else(|| upstream.host().as_bytes());
     for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
         head.0.extend_from_slice(part.as_bytes());
     }
-    head.line("host", host);
+    match sent_host(request).filter(|_| plan.keep_host) {
+        Some(host) => head.sent_line("host", host),
+        None => head.line("host", upstream.host()),
+    }
     let tag = tag_of(request);
-    let trace = traceparent::of(&Span::current());
+    let trace = if is_set(plan, traceparent::HEADER) { None } else { traceparent::of(&Span::current()) };
     let own = [(REQUEST_ID, tag.as_ref().map(RequestTag::as_str)), (traceparent::HEADER, trace.as_deref())];
     let own = own.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
     let own = own.filter(|(name, _)| !is_set(plan, name));
@@ -71,13 +78,13 @@ pub(super) fn request_head(
         let name = name.as_str();
         let is_ours = is_set(plan, name) || own.clone().any(|(ours, _)| ours == name);
         if !is_ours && !(plan.keep_back)(name) && passes(name, plan.forwarded, is_first_hop) {
-            head.line(name, value.as_bytes());
+            head.sent_line(name, value.as_bytes());
         }
     }
     describe_client(&mut head, request, plan, is_first_hop);
-    own.chain(plan.set.iter().copied()).for_each(|(name, value)| head.line(name, value.as_bytes()));
+    own.chain(plan.set.iter().copied()).for_each(|(name, value)| head.line(name, value));
     match length {
-        BodyLength::Chunked => head.line("transfer-encoding", b"chunked"),
+        BodyLength::Chunked => head.line("transfer-encoding", "chunked"),
         // A vector takes whatever is written.
         BodyLength::Known(length) => _ = write!(head.0, "content-length: {length}\r\n"),
         BodyLength::None => {}
@@ -116,14 +123,14 @@ fn describe_client(head: &mut Head, request: &HttpRequest, plan: &ForwardPlan<'_
         Forwarded::Append => peer_address(request),
         Forwarded::Replace(address) => address,
     };
-    head.line(FORWARDED_FOR, address.to_string().as_bytes());
+    head.line(FORWARDED_FOR, &address.to_string());
     if is_first_hop {
-        head.line(FORWARDED_PROTO, if request.app_config().secure() { b"https" } else { b"http" });
+        head.line(FORWARDED_PROTO, if request.app_config().secure() { "https" } else { "http" });
     }
     if let Some(host) = sent_host(request)
         && (is_first_hop || !is_said(request, FORWARDED_HOST))
     {
-        head.line(FORWARDED_HOST, host);
+        head.sent_line(FORWARDED_HOST, host);
     }
 }
 
