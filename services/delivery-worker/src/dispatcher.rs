@@ -22,6 +22,9 @@ use crate::settling::Finished;
 use crate::verdict::{Verdict, verdict};
 use crate::work_item::{OPERATOR_PAUSE, Ready};
 
+/// Items that wait in all lanes together, for each attempt that may be under way. The more one lane may hold, the more one sweep
+/// brings for it, and a sweep costs the same for few as for many.
+pub(crate) const QUEUED_PER_ATTEMPT: usize = 3;
 /// How often idle lanes are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
@@ -46,9 +49,13 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut dispatcher = Dispatcher {
-        // As many as may be under way: with those a source's places are used up and no more. Of bytes half of what a source
-        // may hold: however many lanes are full, it can read on, and finds so.
-        lanes: Lanes::new(Room { items: context.max_in_flight, bytes: context.body_bytes / 4 }),
+        // With what is under way the places of one source are used up and no more. Of bytes half of what a source may hold: however many
+        // lanes are full, it can read on, and finds so.
+        lanes: Lanes::new(Room {
+            attempts: context.max_in_flight,
+            items: context.max_in_flight * QUEUED_PER_ATTEMPT,
+            bytes: context.body_bytes / 4,
+        }),
         context,
         handle,
         in_flight: 0,

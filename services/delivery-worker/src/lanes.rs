@@ -29,7 +29,9 @@ const SLOTS_KEPT: usize = 8;
 /// What all lanes of a worker may hold together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
-    /// Attempts under way, and about as many items queued.
+    /// Attempts under way.
+    pub(crate) attempts: usize,
+    /// About so many items queued.
     pub(crate) items: usize,
     /// About so many bytes, queued and under way.
     pub(crate) bytes: usize,
@@ -76,7 +78,7 @@ pub(crate) struct Freed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vacancies {
     /// For these subscriptions no more than this.
-    pub(crate) crowded: Vec<Vacancy>,
+    pub(crate) known: Vec<Vacancy>,
     /// For each other one.
     pub(crate) otherwise: usize,
     /// Bytes for all together that no single lane has to refuse: half of what is left.
@@ -164,13 +166,13 @@ impl<T> Lanes<T> {
 
     /// Free slots for lanes that have something under way. The others find some kept for them.
     const fn slots_left(&self) -> usize {
-        let kept = self.room.items / SLOTS_KEPT;
-        (self.room.items - kept).saturating_sub(self.in_flight)
+        let kept = self.room.attempts / SLOTS_KEPT;
+        (self.room.attempts - kept).saturating_sub(self.in_flight)
     }
 
     /// Takes the next item that may be sent; its lane counts it as under way.
     pub(crate) fn take(&mut self, now: Instant) -> Option<T> {
-        if self.in_flight >= self.room.items {
+        if self.in_flight >= self.room.attempts {
             return None;
         }
         let slots_left = self.slots_left();
@@ -214,7 +216,7 @@ impl<T> Lanes<T> {
     /// under way that may be, all wait for the end of an attempt.
     #[must_use]
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Duration> {
-        if self.in_flight >= self.room.items {
+        if self.in_flight >= self.room.attempts {
             return None;
         }
         let lanes = self.turns.iter().filter_map(|subscription| self.lanes.get(subscription));
@@ -227,13 +229,13 @@ impl<T> Lanes<T> {
     pub(crate) fn vacancies(&self, now: Instant) -> Vacancies {
         let left = self.left();
         let otherwise = left.items.min(FIRST_ROOM);
-        let vacancies = self.lanes.iter().map(|(subscription, lane)| Vacancy {
-            subscription: *subscription,
-            room: lane.room(left),
-            waiting: lane.waiting(now),
+        // Those that get on have room for more than a stranger, and those that do not for less.
+        let known = self.lanes.iter().filter_map(|(subscription, lane)| {
+            let room = lane.room(left);
+            let is_known = room < otherwise || !lane.is_idle();
+            is_known.then(|| Vacancy { subscription: *subscription, room, waiting: lane.waiting(now) })
         });
-        let crowded = vacancies.filter(|vacancy| vacancy.room < otherwise).collect();
-        Vacancies { crowded, otherwise, bytes: left.bytes / 2 }
+        Vacancies { known: known.collect(), otherwise, bytes: left.bytes / 2 }
     }
 
     /// Notes that so many deliveries of a subscription were left where they are, or put off, for want of room.

@@ -25,6 +25,7 @@ mod housekeeping;
 mod intake;
 mod lane_limit;
 mod lanes;
+mod look;
 mod metrics;
 mod mode;
 mod places;

@@ -76,28 +76,20 @@ impl Release {
         self.look = true;
     }
 
-    /// One round; answers how many deliveries it made due. Costs one statement when there is no reason to look.
+    /// One round; answers how many deliveries it made due. Costs nothing when there is no reason to look.
     ///
     /// # Errors
     /// [`StoreError`] when there is no connection. A row that is not understood fails nothing else, nor does a step that
     /// Postgres refuses: they are logged.
     pub(crate) async fn round(&mut self, context: &Context) -> Result<usize, StoreError> {
-        let mut connection = context.pool.get().await?;
-        // The switch may have changed while a connection was waited for, and what the lanes held since is not to come back.
-        if !context.flags.current().delivery {
+        if !std::mem::take(&mut self.look) {
             return Ok(0);
         }
         let mut released = Released::default();
-        released.note(leases::release(&mut connection, HeldReason::DeliveryOff, RELEASED_AT_ONCE).await);
-        drop(connection);
-        let looks = std::mem::take(&mut self.look);
-        if looks {
-            self.release_subscriptions(context, &mut released).await?;
-        }
+        self.release_subscriptions(context, &mut released).await?;
         match &released.failure {
             Some(error) => self.failing.failed(error),
-            None if looks => self.failing.worked(),
-            None => {}
+            None => self.failing.worked(),
         }
         if released.deliveries > 0 {
             tracing::info!({ field::COUNT } = released.deliveries, "released what was held");

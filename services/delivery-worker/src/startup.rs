@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::breakers::Breakers;
 use crate::context::Context;
 use crate::database_clock::{DatabaseClock, MEASURE_EVERY};
+use crate::dispatcher::QUEUED_PER_ATTEMPT;
 use crate::metrics::WorkerMetrics;
 use crate::mode::Mode;
 use crate::places::Room;
@@ -29,7 +30,7 @@ use crate::worker::{Results, Worker};
 use crate::{breakers, failing_subscriptions, housekeeping};
 
 /// Items in this worker's hands from each source, for each attempt it may have under way.
-const PLACES_PER_ATTEMPT: usize = 2;
+const PLACES_PER_ATTEMPT: usize = 1 + QUEUED_PER_ATTEMPT;
 /// The stream and the sweep.
 const SOURCES: usize = 2;
 

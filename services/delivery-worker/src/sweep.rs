@@ -17,6 +17,7 @@ use crate::arrival::arrive;
 use crate::context::Context;
 use crate::events::{DispatcherHandle, Event};
 use crate::lanes::{Vacancies, Waiting};
+use crate::look::Look;
 use crate::places::{LEAST_BYTES, Places};
 use crate::planted::Bug;
 use crate::release::Release;
@@ -24,10 +25,10 @@ use crate::work_item::{Item, Source};
 
 /// How often the sweep looks without being woken.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it looks while something that was put off is still to come: its lane may long have room.
+const OFTEN: Duration = Duration::from_millis(200);
 /// Rows leased by one statement, at most.
-const BATCH: usize = 500;
-/// A round that brought so many, and left some behind, is followed by another at once.
-const MANY: usize = BATCH / 4;
+const BATCH: usize = 1_000;
 /// After so long what is held has its turn, and probes, however much there is to put off.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = FailureLog::new("sweep");
     let mut release = Release::default();
+    let mut look = Look::default();
     let mut last = Round::default();
     loop {
         tokio::select! {
@@ -55,6 +57,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
             _ = tick.tick() => release.look_again(),
             () = context.wake_release.notified() => release.look_again(),
             () = context.wake_sweep.notified() => {}
+            () = tokio::time::sleep(OFTEN), if context.tally.is_deferring(context.database_clock.now()) => {}
             () = context.sweep_room.some(context.max_in_flight.min(BATCH)), if last.goes_on => {}
         }
         if !context.flags.current().delivery || context.planted.is(Bug::SweepOff) {
@@ -63,7 +66,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
             context.tally.swept_nothing();
             continue;
         }
-        last = match sweep(&context, &dispatcher, &mut release).await {
+        last = match sweep(&context, &dispatcher, &mut release, &mut look).await {
             Ok(round) => {
                 failing.worked();
                 if !round.found {
@@ -88,10 +91,12 @@ async fn sweep(
     context: &Arc<Context>,
     dispatcher: &DispatcherHandle,
     release: &mut Release,
+    look: &mut Look,
 ) -> Result<Round, StoreError> {
     let mut found = release.round(context).await? > 0;
     let began = context.clock.monotonic();
     loop {
+        let round_began = context.clock.monotonic();
         context.recovery.seen(context.clock.monotonic());
         if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
             return Ok(Round { found: true, goes_on: false });
@@ -103,9 +108,13 @@ async fn sweep(
         };
         // Only a dispatcher that has ended does not answer.
         let Some(vacancies) = dispatcher.vacancies().await else { return Ok(Round::default()) };
-        let wanted = wanted(&places, &vacancies, latest);
+        let wanted = wanted(&places, &vacancies, look, latest);
         let haul = {
             let mut connection = context.pool.get().await?;
+            // It may have been switched off meanwhile, and what the lanes held since is not to come back.
+            if !context.flags.current().delivery {
+                return Ok(Round { found: true, goes_on: false });
+            }
             leases::sweep(&mut connection, &context.instance, context.lease, &wanted).await?
         };
         let taken = haul.deliveries.len();
@@ -114,7 +123,8 @@ async fn sweep(
         // Another round may bring more if this one was cut short, and soon, or there is much that was not seen.
         let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
         let was_cut_short = taken == places.items() || bytes as u64 > wanted.bytes / 2;
-        let goes_on = put_off || was_cut_short || (taken >= MANY && !haul.left_behind.is_empty());
+        let is_elsewhere = look.learn(&haul, round_began, context.clock.monotonic());
+        let goes_on = put_off || was_cut_short || is_elsewhere;
         found |= taken > 0 || !haul.left_behind.is_empty();
         arrive(context, dispatcher, items(context, haul.deliveries, &mut places)).await;
         // After what arrived, with which their lanes come to be.
@@ -126,19 +136,21 @@ async fn sweep(
     }
 }
 
-fn wanted(places: &Places, vacancies: &Vacancies, latest: DatabaseTime) -> leases::Wanted {
+fn wanted(places: &Places, vacancies: &Vacancies, look: &Look, latest: DatabaseTime) -> leases::Wanted {
     let vacancy = |room: usize, waiting: &Waiting| leases::Vacancy {
         room: u32::try_from(room).unwrap_or(u32::MAX),
         pause: waiting.pause,
         step: waiting.step,
         longest: waiting.longest,
     };
-    let crowded = vacancies.crowded.iter();
+    let known = vacancies.known.iter();
     leases::Wanted {
         deliveries: u32::try_from(places.items()).unwrap_or(u32::MAX),
         bytes: places.bytes().min(vacancies.bytes.max(LEAST_BYTES)) as u64,
-        crowded: crowded.map(|lane| (lane.subscription, vacancy(lane.room, &lane.waiting))).collect(),
+        known: known.map(|lane| (lane.subscription, vacancy(lane.room, &lane.waiting))).collect(),
         otherwise: vacancy(vacancies.otherwise, &Waiting::UNKNOWN),
+        beyond: look.beyond(),
+        passed_over: look.passed_over().to_vec(),
         latest: Some(latest),
     }
 }

@@ -51,6 +51,12 @@ impl Tally {
         self.deferred_until.fetch_max(until.micros(), Ordering::Relaxed);
     }
 
+    /// Whether something that was put off is still to come.
+    #[must_use]
+    pub(crate) fn is_deferring(&self, now: DatabaseTime) -> bool {
+        self.deferred_until.load(Ordering::Relaxed) > now.micros()
+    }
+
     /// The tally now.
     #[must_use]
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -6,18 +6,19 @@
 //! at most one process has that right, whatever Redis remembers or forgets.
 //!
 //! A row is held by whoever has its lease (`settlement::settle`) or from the start, and stays so until its reason goes
-//! ([`release`]); then it is due at once and the sweep takes it.
+//! ([`release_subscriptions`], [`release_oldest`]); then it is due at once and the sweep takes it. What is held because delivery was
+//! off the sweep takes as it is: it only runs while delivery is on.
 
 mod held;
 mod renew;
 mod sweep;
 
-pub use held::{FoundHeld, HeldSubscription, held_subscriptions, release, release_oldest, release_subscriptions};
+pub use held::{FoundHeld, HeldSubscription, held_subscriptions, release_oldest, release_subscriptions};
 pub use renew::{Renewal, renew};
 pub use sweep::{Haul, LeftBehind, Swept, Vacancy, Wanted, sweep};
 
 #[cfg(test)]
-pub(crate) use {held::ReleaseOldest, held::ReleaseSubscriptions, renew::Renew, sweep::FRONT, sweep::Sweep};
+pub(crate) use {held::ReleaseOldest, held::ReleaseSubscriptions, sweep::FRONT, sweep::Sweep};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ const QUEUED_SECONDS: usize = 2;
 /// second for each attempt it may have under way.
 const SUPPOSED_PACE: u64 = 100;
 /// It comes back no sooner than this …
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// … and no later, because a slow receiver may be a fast one again …
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// … unless the pace is set: then there is nothing to find out meanwhile.

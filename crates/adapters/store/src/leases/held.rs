@@ -55,18 +55,6 @@ statement! {
 }
 
 statement! {
-    /// Oldest first, so that nobody's backlog is let out as a whole before another's begins.
-    struct Release {
-        reason: &'static str => Text,
-        limit: i64 => BigInt,
-    } -> () =
-        "UPDATE webhook_deliveries AS d SET held_reason = NULL, queued_until = now()
-         FROM (SELECT h.delivery_id FROM webhook_deliveries AS h WHERE h.held_reason = $1 AND h.held_reason IS NOT NULL
-               ORDER BY h.delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS free
-         WHERE d.delivery_id = free.delivery_id";
-}
-
-statement! {
     /// Each subscription has an equal share of the limit, and where that is none, the oldest of all go first: nobody's
     /// backlog stands before another's.
     ///
@@ -122,7 +110,7 @@ statement! {
 ///
 /// Costs an index probe a subscription and reason: ask each second for reasons that few have, and for
 /// [`HeldReason::OutsideCohort`] only when the cohort or a canary changed, and now and then beneath that. For
-/// [`HeldReason::DeliveryOff`] do not ask; use [`release`].
+/// [`HeldReason::DeliveryOff`] do not ask; the sweep takes those itself ([`super::sweep`]).
 ///
 /// # Errors
 /// [`StoreError::Query`].
@@ -162,16 +150,6 @@ fn standing(status: &str, deleted: bool) -> Result<Standing, StoreError> {
         "disabled" => Ok(Standing::Disabled),
         _ => Err(StoreError::row("external_webhooks", "status", "not a known subscription status")),
     }
-}
-
-/// Makes at most `limit` deliveries held for `reason` due now, oldest first, and answers how many. For a reason that goes for
-/// everybody at once: delivery switched on.
-///
-/// # Errors
-/// [`StoreError::Query`].
-pub async fn release(connection: &mut AsyncPgConnection, reason: HeldReason, limit: u32) -> Result<usize, StoreError> {
-    let query = Release { reason: reason.as_str(), limit: i64::from(limit) };
-    query.execute(connection).await.during("release held deliveries")
 }
 
 /// Makes at most `limit` deliveries of these subscriptions held for `reason` due now, of each its share and the oldest first,

@@ -23,23 +23,14 @@ pub struct Renewal {
 }
 
 statement! {
-    /// The bounds name the days' partitions: without them each one would be looked into. The fence on `queued_until` is
-    /// written so that no index fits it, which leaves the key: the index of what is due can be large.
-    pub(crate) struct Renew {
+    struct Renew {
         ids: Vec<Uuid> => Array<SqlUuid>,
         attempts: Vec<i16> => Array<SmallInt>,
         untils: Vec<DateTime<Utc>> => Array<Timestamptz>,
         lengths_us: Vec<i64> => Array<BigInt>,
-        first: Uuid => SqlUuid,
-        last: Uuid => SqlUuid,
         latest: Option<DateTime<Utc>> => Nullable<Timestamptz>,
     } -> (SqlUuid, SmallInt, Timestamptz) =
-        "UPDATE webhook_deliveries AS d SET queued_until = now() + held.length_us * interval '1 microsecond'
-         FROM unnest($1, $2, $3, $4) AS held (delivery_id, attempt_count, queued_until, length_us)
-         WHERE d.delivery_id = held.delivery_id AND d.attempt_count = held.attempt_count
-             AND d.queued_until IS NOT DISTINCT FROM held.queued_until AND d.delivery_id BETWEEN $5 AND $6
-             AND (now() > $7) IS NOT TRUE
-         RETURNING d.delivery_id, d.attempt_count, d.queued_until";
+        "SELECT r.delivery_id, r.attempt_count, r.queued_until FROM onering.renew_leases($1, $2, $3, $4, $5) AS r";
 }
 
 /// Renews leases, as many as are still the caller's, and answers the new ones in any order. What is not answered belongs to
@@ -54,7 +45,9 @@ pub async fn renew(
     latest: Option<DatabaseTime>,
 ) -> Result<Vec<(DeliveryId, Lease)>, StoreError> {
     let ids: Vec<Uuid> = renewals.iter().map(|renewal| renewal.delivery_id.uuid()).collect();
-    let (Some(&first), Some(&last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let query = Renew {
         ids,
         attempts: renewals.iter().map(|renewal| smallint(renewal.lease.attempts_made)).collect(),
@@ -63,8 +56,6 @@ pub async fn renew(
             .iter()
             .map(|renewal| i64::try_from(renewal.length.as_micros()).unwrap_or(i64::MAX))
             .collect(),
-        first,
-        last,
         latest: latest.map(DatabaseTime::to_utc),
     };
     let rows: Vec<(Uuid, i16, DateTime<Utc>)> = query.load(connection).await.during("renew leases")?;

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use diesel_async::SimpleAsyncConnection;
 use onering_delivery::{DatabaseTime, HeldReason, Standing};
 use onering_ids::{DeliveryId, SubscriptionId};
 
@@ -107,15 +108,47 @@ async fn what_delivery_off_held_comes_out_oldest_first_and_bounded() {
     let mut world = World::new().await;
     let ids = due(&mut world, 5).await;
     world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'DELIVERY_OFF'").await;
-    assert!(world.sweep(10).await.is_empty());
-    assert_eq!(release(&mut world.connection, HeldReason::OutsideCohort, 10).await.unwrap(), 0);
-    assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 2).await.unwrap(), 2);
     let mut oldest = ids.clone();
     oldest.sort_unstable();
-    let out: HashSet<_> = world.sweep(10).await.iter().map(|swept| swept.work.delivery_id).collect();
+    let out: HashSet<_> = world.sweep(2).await.iter().map(|swept| swept.work.delivery_id).collect();
     assert_eq!(out, oldest[..2].iter().copied().collect());
-    assert_eq!(release(&mut world.connection, HeldReason::DeliveryOff, 10).await.unwrap(), 3);
+    assert_eq!(world.ledger().await.held, 3);
+    assert_eq!(world.sweep(10).await.len(), 3);
     assert_eq!(world.ledger().await.held, 0);
+    world.sql("UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'OUTSIDE_COHORT'").await;
+    assert!(world.sweep(10).await.is_empty(), "delivery being on lets nobody into the cohort");
+}
+
+#[tokio::test]
+async fn what_others_are_busy_with_is_told_and_can_be_passed_over() {
+    let mut world = World::new().await;
+    let mut ids = due(&mut world, 5).await;
+    ids.sort_unstable();
+    for (age, id) in ids.iter().rev().enumerate() {
+        world
+            .sql(&format!(
+                "UPDATE webhook_deliveries SET queued_until = now() - interval '{} s' WHERE delivery_id = '{}'",
+                age + 1,
+                id.uuid()
+            ))
+            .await;
+    }
+    let mut other = world.another_connection().await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let lock = format!(
+        "SELECT FROM webhook_deliveries WHERE delivery_id IN ('{}', '{}') FOR UPDATE",
+        ids[0].uuid(),
+        ids[1].uuid()
+    );
+    other.batch_execute(&lock).await.unwrap();
+    let (taken, _) = haul(&mut world, &Wanted::at_most(2)).await;
+    assert_eq!((taken.deliveries.len(), taken.contended), (0, 2));
+    let (taken, _) = haul(&mut world, &Wanted { beyond: 2, ..Wanted::at_most(2) }).await;
+    let out: Vec<_> = taken.deliveries.iter().map(|swept| swept.work.delivery_id).collect();
+    assert_eq!((out.as_slice(), taken.contended), (&ids[2..4], 0));
+    other.batch_execute("COMMIT").await.unwrap();
+    let (taken, _) = haul(&mut world, &Wanted::at_most(10)).await;
+    assert_eq!((taken.deliveries.len(), taken.contended), (3, 0));
 }
 
 #[tokio::test]
@@ -292,7 +325,7 @@ async fn a_sweep_takes_of_each_in_turn_and_of_the_crowded_what_they_have_room_fo
     let crowded = backlog(&mut world, "crowded", 30).await;
     let other = backlog(&mut world, "other", 30).await;
     let crowd = vec![(full, NO_ROOM), (crowded, Vacancy { room: 2, ..NO_ROOM })];
-    let wanted = Wanted { crowded: crowd, ..Wanted::at_most(10) };
+    let wanted = Wanted { known: crowd, ..Wanted::at_most(10) };
     let (found, whose) = haul(&mut world, &wanted).await;
     assert_eq!(whose[..4].iter().filter(|whose| **whose == other).count(), 2, "in turn: {whose:?}");
     let of = |subscription| whose.iter().filter(|whose| **whose == subscription).count();
@@ -312,7 +345,7 @@ async fn a_backlog_that_hides_others_is_put_off_until_they_are_seen() {
     let flood = backlog(&mut world, "flood", 3 * FRONT).await;
     let innocent = world.subscription("innocent", "*").await;
     world.publish_under("innocent", "ring.forged", Duration::ZERO).await;
-    let wanted = Wanted { crowded: vec![(flood, NO_ROOM)], ..Wanted::at_most(100) };
+    let wanted = Wanted { known: vec![(flood, NO_ROOM)], ..Wanted::at_most(100) };
     let mut rounds = 0;
     let (found, put_off) = loop {
         rounds += 1;
@@ -343,4 +376,25 @@ async fn a_sweep_takes_the_bytes_it_is_given_and_one_body_in_any_case() {
         let (found, _) = haul(&mut world, &Wanted { bytes, ..Wanted::at_most(100) }).await;
         assert_eq!(found.deliveries.len(), expected, "{bytes} bytes");
     }
+}
+
+#[tokio::test]
+async fn a_backlog_that_gets_on_is_not_put_off_but_can_be_passed_over() {
+    let mut world = World::new().await;
+    let flood = backlog(&mut world, "flood", 2 * FRONT).await;
+    let innocent = world.subscription("innocent", "*").await;
+    world.publish_under("innocent", "ring.forged", Duration::ZERO).await;
+    world.publish_under("innocent", "ring.forged", Duration::ZERO).await;
+    let newest = "(SELECT max(delivery_id::text) FROM webhook_deliveries)::uuid";
+    let hold = "UPDATE webhook_deliveries SET queued_until = NULL, held_reason = 'DELIVERY_OFF' WHERE delivery_id";
+    world.sql(&format!("{hold} = {newest}")).await;
+    let gets_on = Vacancy { longest: Duration::from_secs(5), ..NO_ROOM };
+    let mut wanted = Wanted { known: vec![(flood, gets_on)], ..Wanted::at_most(100) };
+    let (found, whose) = haul(&mut world, &wanted).await;
+    assert!(whose.is_empty() && found.is_full, "{found:?}");
+    assert_eq!(found.left_behind, [LeftBehind { webhook_id: flood, put_off: 0, until: None }]);
+    wanted.passed_over = vec![flood];
+    let (found, whose) = haul(&mut world, &wanted).await;
+    assert_eq!(whose, [innocent, innocent], "what is due, and what delivery off held");
+    assert!(!found.is_full && found.left_behind.is_empty(), "{found:?}");
 }

@@ -1,0 +1,2 @@
+DROP FUNCTION onering.renew_leases;
+DROP FUNCTION onering.settle_deliveries;

@@ -1,0 +1,101 @@
+//! Where the sweep looks next: past what others are busy with, and past subscriptions that have no room.
+//!
+//! Pure: the time is an argument.
+
+use std::time::{Duration, Instant};
+
+use onering_ids::SubscriptionId;
+use onering_store::leases::Haul;
+
+/// After it passed over subscriptions it does not do so again for this many times as long as that took: the larger the
+/// backlog that has to be read past, the more seldom.
+const REST: u32 = 9;
+
+/// What the next round of the sweep passes over.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    beyond: u32,
+    passed_over: Vec<SubscriptionId>,
+    rests_until: Option<Instant>,
+}
+
+impl Look {
+    /// How many of those that are longest due it passes over.
+    pub(crate) const fn beyond(&self) -> u32 {
+        self.beyond
+    }
+
+    /// The subscriptions it passes over.
+    pub(crate) fn passed_over(&self) -> &[SubscriptionId] {
+        &self.passed_over
+    }
+
+    /// Learns from what a round brought that began at `began` and is over `now`. Answers whether the next one looks elsewhere, and so
+    /// may bring something at once.
+    pub(crate) fn learn(&mut self, haul: &Haul, began: Instant, now: Instant) -> bool {
+        // What others are busy with is passed over once, and then looked at again: they may have let go of it.
+        let is_elsewhere = haul.contended > 0 || (self.beyond > 0 && !haul.deliveries.is_empty());
+        self.beyond = if haul.contended > 0 { self.beyond.saturating_add(haul.contended) } else { 0 };
+        self.pass_over(haul, began, now) || is_elsewhere
+    }
+
+    /// When all it could see are those without room, others may be due behind them.
+    fn pass_over(&mut self, haul: &Haul, began: Instant, now: Instant) -> bool {
+        if !self.passed_over.is_empty() {
+            let pause = now.saturating_duration_since(began).saturating_mul(REST);
+            self.rests_until = now.checked_add(pause.min(Duration::from_secs(60)));
+        }
+        let goes_on = haul.is_full && !haul.left_behind.is_empty();
+        if !goes_on || (self.passed_over.is_empty() && self.rests_until.is_some_and(|until| now < until)) {
+            self.passed_over.clear();
+            return false;
+        }
+        self.passed_over.extend(haul.left_behind.iter().map(|left| left.webhook_id));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_clock::Clock;
+    use onering_store::leases::LeftBehind;
+
+    use super::*;
+
+    fn full_of(numbers: &[u64]) -> Haul {
+        let left = |number: &u64| LeftBehind { webhook_id: SubscriptionId::floor(*number), put_off: 0, until: None };
+        Haul { left_behind: numbers.iter().map(left).collect(), is_full: true, ..Haul::default() }
+    }
+
+    #[test]
+    fn what_others_are_busy_with_is_passed_over_until_something_else_is_found() {
+        let (mut look, now) = (Look::default(), Clock::system().monotonic());
+        let contended = |contended| Haul { contended, ..Haul::default() };
+        assert!(look.learn(&contended(30), now, now));
+        assert!(look.learn(&contended(20), now, now));
+        assert_eq!(look.beyond(), 50);
+        assert!(!look.learn(&contended(0), now, now), "there is nothing else");
+        assert_eq!(look.beyond(), 0);
+    }
+
+    #[test]
+    fn those_without_room_are_passed_over_until_there_is_no_more() {
+        let (mut look, now) = (Look::default(), Clock::system().monotonic());
+        assert!(look.learn(&full_of(&[1, 2]), now, now));
+        assert!(look.learn(&full_of(&[3]), now, now));
+        let expected = [1, 2, 3].map(SubscriptionId::floor);
+        assert_eq!(look.passed_over(), expected);
+        assert!(!look.learn(&Haul { is_full: false, ..full_of(&[4]) }, now, now));
+        assert!(look.passed_over().is_empty());
+    }
+
+    #[test]
+    fn reading_past_a_backlog_takes_a_tenth_of_the_time_at_most() {
+        let (mut look, start) = (Look::default(), Clock::system().monotonic());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(look.learn(&full_of(&[1]), at(0), at(10)));
+        assert!(!look.learn(&Haul::default(), at(10), at(110)), "it took 100 ms to see that there is nothing");
+        assert!(!look.learn(&full_of(&[1]), at(200), at(1_009)));
+        assert!(look.learn(&full_of(&[1]), at(1_009), at(1_010)));
+    }
+}
