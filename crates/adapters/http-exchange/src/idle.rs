@@ -8,10 +8,12 @@ use crate::origin::Origin;
 
 /// Many servers close an idle connection after 5 s; using one at that very moment would cost an attempt.
 const IDLE: Duration = Duration::from_secs(4);
-/// Idle connections kept to one origin: more than a subscription has attempts under way, unless it asks for a lot.
-const MOST_PER_ORIGIN: usize = 256;
-/// Idle connections kept in all. With the attempts under way they are what a worker has open, and what it may open is limited.
-const MOST: usize = 1024;
+/// Idle connections kept to one origin: as many attempts as a worker has under way by default. One origin may be the
+/// receiver of many subscriptions, and whoever comes back to find no room closes a connection that the next one opens again.
+const MOST_PER_ORIGIN: usize = 1024;
+/// Idle connections kept in all. With those in use they are what a process has open, and what it may open is limited.
+const MOST: usize = 2048;
+
 /// Who is idle since when. Pure: the time is an argument.
 #[derive(Debug)]
 pub struct Idle<C> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use onering_delivery::{Answer, Failure};
-pub(crate) use onering_http_exchange::Origin;
+use onering_http_exchange::Origin;
 use url::{Position, Url};
 
 use crate::guard::AddressGuard;
