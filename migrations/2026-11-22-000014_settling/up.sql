@@ -5,13 +5,16 @@
 -- takes a young table for a small one and reads all that lies between the first and the last id of the batch: in a backlog
 -- 20,000 rows for a hundred. It does not reckon, either, that of all days' tables only those are looked into that a key
 -- can be in. So joins that read more than they need are off, and a bound that is not known when it plans lets it expect a single row:
--- for one, no plan is cheaper than the key. Bounds on the ids, which would tell beforehand what days are concerned, are taken for so
--- narrow that reading all between them for each single row seems as cheap.
+-- for one, no plan is cheaper than the key.
+--
+-- The bounds on the ids tell beforehand what days are concerned; without them each day's index is opened for every batch. They are
+-- not written as one range: of a range Postgres supposes that it is so narrow that reading all of it for each single row is as
+-- cheap as the key.
 CREATE FUNCTION onering.settle_deliveries(
     delivery_ids uuid[], attempts_before smallint[], untils timestamptz[], attempts_after smallint[], statuses text[],
     queued_untils timestamptz[], held_reasons text[], settled_ats timestamptz[], latencies_ms integer[], buckets bigint[],
     outcomes text[], log_outcomes text[], status_codes smallint[], errors text[], response_bodies text[],
-    started_ats timestamptz[], durations_ms integer[], process text)
+    started_ats timestamptz[], durations_ms integer[], first_id uuid, last_id uuid, process text)
 RETURNS TABLE (delivery_id uuid, webhook_id uuid, disabled text)
 LANGUAGE plpgsql VOLATILE SET search_path = public, pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off AS $$
@@ -37,7 +40,7 @@ BEGIN
             delivery_latency_ms = r.latency_ms,
             settled_at = r.settled_at
         FROM result AS r
-        WHERE d.delivery_id = r.delivery_id
+        WHERE d.delivery_id = r.delivery_id AND d.delivery_id >= $18 AND d.delivery_id <= ANY (ARRAY[$19])
             -- The fence. A final row has no queued_until, so it never passes. IS NOT DISTINCT FROM fits no index, which leaves the
             -- key: the index of what is due can be large.
             AND d.attempt_count = r.attempts_before AND d.queued_until IS NOT DISTINCT FROM r.until
@@ -47,17 +50,17 @@ BEGIN
         INSERT INTO external_delivery_logs
             (delivery_id, attempt, webhook_id, outcome, status_code, error, response_body, started_at, duration_ms, worker)
         SELECT s.delivery_id, s.attempt_count, s.webhook_id, s.log_outcome, s.status_code, s.error, s.response_body, s.started_at,
-               s.duration_ms, $18
+               s.duration_ms, $20
         FROM settled AS s WHERE s.log_outcome IS NOT NULL
     ), counted AS (
         INSERT INTO delivery_stats AS c (minute, process, webhook_id, outcome, count, attempts)
-        SELECT date_trunc('minute', now()), $18, s.webhook_id, s.outcome, count(*), sum(s.attempt_count)
+        SELECT date_trunc('minute', now()), $20, s.webhook_id, s.outcome, count(*), sum(s.attempt_count)
         FROM settled AS s WHERE s.outcome IS NOT NULL GROUP BY s.webhook_id, s.outcome ORDER BY s.webhook_id, s.outcome
         ON CONFLICT (minute, process, webhook_id, outcome)
             DO UPDATE SET count = c.count + excluded.count, attempts = c.attempts + excluded.attempts
     ), timed AS (
         INSERT INTO delivery_latency_stats AS c (minute, process, bucket, count)
-        SELECT date_trunc('minute', now()), $18, s.bucket, count(*)
+        SELECT date_trunc('minute', now()), $20, s.bucket, count(*)
         FROM settled AS s WHERE s.bucket IS NOT NULL GROUP BY s.bucket ORDER BY s.bucket
         ON CONFLICT (minute, process, bucket) DO UPDATE SET count = c.count + excluded.count
     ), health AS (
@@ -91,7 +94,8 @@ COMMENT ON FUNCTION onering.settle_deliveries IS
     'subscription had before it was disabled for good.';
 
 CREATE FUNCTION onering.renew_leases(
-    delivery_ids uuid[], attempts_made smallint[], untils timestamptz[], lengths_us bigint[], latest timestamptz)
+    delivery_ids uuid[], attempts_made smallint[], untils timestamptz[], lengths_us bigint[], first_id uuid, last_id uuid,
+    latest timestamptz)
 RETURNS TABLE (delivery_id uuid, attempt_count smallint, queued_until timestamptz)
 LANGUAGE plpgsql VOLATILE SET search_path = public, pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off AS $$
@@ -103,7 +107,8 @@ BEGIN
     FROM (SELECT * FROM unnest($1, $2, $3, $4) AS h (delivery_id, attempt_count, queued_until, length_us) LIMIT (SELECT 1000000))
         AS held
     WHERE d.delivery_id = held.delivery_id AND d.attempt_count = held.attempt_count
-        AND d.queued_until IS NOT DISTINCT FROM held.queued_until AND (now() > $5) IS NOT TRUE
+        AND d.queued_until IS NOT DISTINCT FROM held.queued_until AND d.delivery_id >= $5 AND d.delivery_id <= ANY (ARRAY[$6])
+        AND (now() > $7) IS NOT TRUE
     RETURNING d.delivery_id, d.attempt_count, d.queued_until;
 END
 $$;

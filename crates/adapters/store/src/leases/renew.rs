@@ -28,9 +28,11 @@ statement! {
         attempts: Vec<i16> => Array<SmallInt>,
         untils: Vec<DateTime<Utc>> => Array<Timestamptz>,
         lengths_us: Vec<i64> => Array<BigInt>,
+        first: Uuid => SqlUuid,
+        last: Uuid => SqlUuid,
         latest: Option<DateTime<Utc>> => Nullable<Timestamptz>,
     } -> (SqlUuid, SmallInt, Timestamptz) =
-        "SELECT r.delivery_id, r.attempt_count, r.queued_until FROM onering.renew_leases($1, $2, $3, $4, $5) AS r";
+        "SELECT r.delivery_id, r.attempt_count, r.queued_until FROM onering.renew_leases($1, $2, $3, $4, $5, $6, $7) AS r";
 }
 
 /// Renews leases, as many as are still the caller's, and answers the new ones in any order. What is not answered belongs to
@@ -45,9 +47,7 @@ pub async fn renew(
     latest: Option<DatabaseTime>,
 ) -> Result<Vec<(DeliveryId, Lease)>, StoreError> {
     let ids: Vec<Uuid> = renewals.iter().map(|renewal| renewal.delivery_id.uuid()).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
+    let (Some(&first), Some(&last)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
     let query = Renew {
         ids,
         attempts: renewals.iter().map(|renewal| smallint(renewal.lease.attempts_made)).collect(),
@@ -56,6 +56,8 @@ pub async fn renew(
             .iter()
             .map(|renewal| i64::try_from(renewal.length.as_micros()).unwrap_or(i64::MAX))
             .collect(),
+        first,
+        last,
         latest: latest.map(DatabaseTime::to_utc),
     };
     let rows: Vec<(Uuid, i16, DateTime<Utc>)> = query.load(connection).await.during("renew leases")?;

@@ -35,18 +35,18 @@ statement! {
         response_bodies: Vec<Option<Cow<'a, str>>> => Array<Nullable<Text>>,
         started_ats: Vec<Option<DateTime<Utc>>> => Array<Nullable<Timestamptz>>,
         durations_ms: Vec<Option<i32>> => Array<Nullable<Integer>>,
+        first: Uuid => SqlUuid,
+        last: Uuid => SqlUuid,
         process: &'a str => Text,
     } -> (SqlUuid, SqlUuid, Nullable<Text>) = "SELECT s.delivery_id, s.webhook_id, s.disabled FROM onering.settle_deliveries(
-             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS s";
+             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) AS s";
 }
 
 impl<'a> Settle<'a> {
     /// The statement for a batch of different deliveries; `None` for an empty one.
     pub(crate) fn of(process: &'a str, batch: &[&'a Settlement]) -> Option<Self> {
         let ids: Vec<Uuid> = batch.iter().map(|result| result.delivery_id.uuid()).collect();
-        if ids.is_empty() {
-            return None;
-        }
+        let (&first, &last) = (ids.iter().min()?, ids.iter().max()?);
         let results = || batch.iter().copied();
         let logs = || batch.iter().map(|result| result.attempt.as_ref());
         let latencies = || results().map(|result| latency_ms(&result.transition));
@@ -68,6 +68,8 @@ impl<'a> Settle<'a> {
             response_bodies: logs().map(|log| log.and_then(response_body)).collect(),
             started_ats: logs().map(|log| log.map(|log| log.started_at)).collect(),
             durations_ms: logs().map(|log| log.map(|log| integer(log.duration_ms))).collect(),
+            first,
+            last,
             process,
         })
     }
