@@ -16,7 +16,7 @@ CREATE FUNCTION onering.settle_deliveries(
     outcomes text[], log_outcomes text[], status_codes smallint[], errors text[], response_bodies text[],
     started_ats timestamptz[], durations_ms integer[], first_id uuid, last_id uuid, process text)
 RETURNS TABLE (delivery_id uuid, webhook_id uuid, disabled text)
-LANGUAGE plpgsql VOLATILE SET search_path = public, pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
@@ -97,7 +97,7 @@ CREATE FUNCTION onering.renew_leases(
     delivery_ids uuid[], attempts_made smallint[], untils timestamptz[], lengths_us bigint[], first_id uuid, last_id uuid,
     latest timestamptz)
 RETURNS TABLE (delivery_id uuid, attempt_count smallint, queued_until timestamptz)
-LANGUAGE plpgsql VOLATILE SET search_path = public, pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN

@@ -10,12 +10,16 @@ use onering_store::leases::Haul;
 /// After it passed over subscriptions it does not do so again for this many times as long as that took: the larger the
 /// backlog that has to be read past, the more seldom.
 const REST: u32 = 9;
+/// It rests no longer than this: others may wait behind the backlog.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// What the next round of the sweep passes over.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     beyond: u32,
     passed_over: Vec<SubscriptionId>,
+    /// Since when it passes over subscriptions.
+    passing_since: Option<Instant>,
     rests_until: Option<Instant>,
 }
 
@@ -30,26 +34,41 @@ impl Look {
         &self.passed_over
     }
 
-    /// Learns from what a round brought that began at `began` and is over `now`. Answers whether the next one looks elsewhere, and so
-    /// may bring something at once.
-    pub(crate) fn learn(&mut self, haul: &Haul, began: Instant, now: Instant) -> bool {
+    /// Looks at what is longest due again.
+    pub(crate) fn start(&mut self) {
+        self.beyond = 0;
+        self.passed_over.clear();
+        self.passing_since = None;
+    }
+
+    /// A round failed: reading past a backlog may have taken longer than a statement may.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.start();
+        self.rests_until = now.checked_add(LONGEST_REST);
+    }
+
+    /// Learns from what a round brought that is over `now`. Answers whether the next one looks elsewhere, and so may bring something
+    /// at once.
+    pub(crate) fn learn(&mut self, haul: &Haul, now: Instant) -> bool {
         // What others are busy with is passed over once, and then looked at again: they may have let go of it.
         let is_elsewhere = haul.contended > 0 || (self.beyond > 0 && !haul.deliveries.is_empty());
         self.beyond = if haul.contended > 0 { self.beyond.saturating_add(haul.contended) } else { 0 };
-        self.pass_over(haul, began, now) || is_elsewhere
+        self.pass_over(haul, now) || is_elsewhere
     }
 
     /// When all it could see are those without room, others may be due behind them.
-    fn pass_over(&mut self, haul: &Haul, began: Instant, now: Instant) -> bool {
-        if !self.passed_over.is_empty() {
-            let pause = now.saturating_duration_since(began).saturating_mul(REST);
-            self.rests_until = now.checked_add(pause.min(Duration::from_secs(60)));
+    fn pass_over(&mut self, haul: &Haul, now: Instant) -> bool {
+        if let Some(since) = self.passing_since {
+            let pause = now.saturating_duration_since(since).saturating_mul(REST);
+            self.rests_until = now.checked_add(pause.min(LONGEST_REST));
         }
         let goes_on = haul.is_full && !haul.left_behind.is_empty();
-        if !goes_on || (self.passed_over.is_empty() && self.rests_until.is_some_and(|until| now < until)) {
+        if !goes_on || (self.passing_since.is_none() && self.rests_until.is_some_and(|until| now < until)) {
             self.passed_over.clear();
+            self.passing_since = None;
             return false;
         }
+        self.passing_since.get_or_insert(now);
         self.passed_over.extend(haul.left_behind.iter().map(|left| left.webhook_id));
         true
     }
@@ -71,21 +90,21 @@ mod tests {
     fn what_others_are_busy_with_is_passed_over_until_something_else_is_found() {
         let (mut look, now) = (Look::default(), Clock::system().monotonic());
         let contended = |contended| Haul { contended, ..Haul::default() };
-        assert!(look.learn(&contended(30), now, now));
-        assert!(look.learn(&contended(20), now, now));
+        assert!(look.learn(&contended(30), now));
+        assert!(look.learn(&contended(20), now));
         assert_eq!(look.beyond(), 50);
-        assert!(!look.learn(&contended(0), now, now), "there is nothing else");
+        assert!(!look.learn(&contended(0), now), "there is nothing else");
         assert_eq!(look.beyond(), 0);
     }
 
     #[test]
     fn those_without_room_are_passed_over_until_there_is_no_more() {
         let (mut look, now) = (Look::default(), Clock::system().monotonic());
-        assert!(look.learn(&full_of(&[1, 2]), now, now));
-        assert!(look.learn(&full_of(&[3]), now, now));
+        assert!(look.learn(&full_of(&[1, 2]), now));
+        assert!(look.learn(&full_of(&[3]), now));
         let expected = [1, 2, 3].map(SubscriptionId::floor);
         assert_eq!(look.passed_over(), expected);
-        assert!(!look.learn(&Haul { is_full: false, ..full_of(&[4]) }, now, now));
+        assert!(!look.learn(&Haul { is_full: false, ..full_of(&[4]) }, now));
         assert!(look.passed_over().is_empty());
     }
 
@@ -93,9 +112,20 @@ mod tests {
     fn reading_past_a_backlog_takes_a_tenth_of_the_time_at_most() {
         let (mut look, start) = (Look::default(), Clock::system().monotonic());
         let at = |ms| start + Duration::from_millis(ms);
-        assert!(look.learn(&full_of(&[1]), at(0), at(10)));
-        assert!(!look.learn(&Haul::default(), at(10), at(110)), "it took 100 ms to see that there is nothing");
-        assert!(!look.learn(&full_of(&[1]), at(200), at(1_009)));
-        assert!(look.learn(&full_of(&[1]), at(1_009), at(1_010)));
+        assert!(look.learn(&full_of(&[1]), at(10)));
+        assert!(look.learn(&full_of(&[2]), at(60)), "another one without room stands behind");
+        assert!(!look.learn(&Haul::default(), at(110)), "it took 100 ms to see that there is nothing");
+        assert!(!look.learn(&full_of(&[1]), at(1_009)));
+        assert!(look.learn(&full_of(&[1]), at(1_010)));
+    }
+
+    #[test]
+    fn what_could_not_be_read_past_is_left_alone_for_a_while() {
+        let (mut look, now) = (Look::default(), Clock::system().monotonic());
+        assert!(look.learn(&full_of(&[1]), now));
+        look.failed(now);
+        assert!(look.passed_over().is_empty());
+        assert!(!look.learn(&full_of(&[1]), now + Duration::from_secs(9)));
+        assert!(look.learn(&full_of(&[1]), now + LONGEST_REST));
     }
 }

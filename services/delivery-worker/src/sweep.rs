@@ -6,10 +6,12 @@
 //! locked by one are skipped by the others. Of each subscription no more is leased than its lane has room for: what is
 //! beyond stays due, and costs nobody a place.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use onering_delivery::{DatabaseTime, Lease};
+use onering_ids::SubscriptionId;
 use onering_service_kit::FailureLog;
 use onering_store::{StoreError, leases};
 
@@ -75,6 +77,7 @@ pub(crate) async fn run(context: Arc<Context>, dispatcher: DispatcherHandle) {
                 round
             }
             Err(error) => {
+                look.failed(context.clock.monotonic());
                 context.metrics.sweep_failures.inc();
                 failing.failed(&error);
                 Round::default()
@@ -93,10 +96,10 @@ async fn sweep(
     release: &mut Release,
     look: &mut Look,
 ) -> Result<Round, StoreError> {
+    look.start();
     let mut found = release.round(context).await? > 0;
     let began = context.clock.monotonic();
     loop {
-        let round_began = context.clock.monotonic();
         context.recovery.seen(context.clock.monotonic());
         if !context.flags.current().delivery || context.stop.is_cancelled() || !context.may_take_over() {
             return Ok(Round { found: true, goes_on: false });
@@ -123,9 +126,9 @@ async fn sweep(
         // Another round may bring more if this one was cut short, and soon, or there is much that was not seen.
         let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
         let was_cut_short = taken == places.items() || bytes as u64 > wanted.bytes / 2;
-        let is_elsewhere = look.learn(&haul, round_began, context.clock.monotonic());
-        let goes_on = put_off || was_cut_short || is_elsewhere;
-        found |= taken > 0 || !haul.left_behind.is_empty();
+        let is_elsewhere = look.learn(&haul, context.clock.monotonic());
+        let goes_on = put_off || was_cut_short || is_elsewhere || (taken > 0 && has_strangers(&wanted, &haul));
+        found |= taken > 0 || haul.contended > 0 || !haul.left_behind.is_empty();
         arrive(context, dispatcher, items(context, haul.deliveries, &mut places)).await;
         // After what arrived, with which their lanes come to be.
         leave_behind(context, dispatcher, haul.left_behind);
@@ -134,6 +137,12 @@ async fn sweep(
             return Ok(Round { found, goes_on });
         }
     }
+}
+
+/// Whether more is due of subscriptions that had no lane: what may not go out never gets one that would ask for more.
+fn has_strangers(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
+    let known: HashSet<SubscriptionId> = wanted.known.iter().map(|(subscription, _)| *subscription).collect();
+    haul.left_behind.iter().any(|left| !known.contains(&left.webhook_id))
 }
 
 fn wanted(places: &Places, vacancies: &Vacancies, look: &Look, latest: DatabaseTime) -> leases::Wanted {

@@ -80,7 +80,7 @@ pub struct Haul {
     pub deliveries: Vec<Swept>,
     /// Of whom more was due than there was room for.
     pub left_behind: Vec<LeftBehind>,
-    /// How many would have been leased if somebody else were not just doing something to them.
+    /// How many would have been leased if somebody else were not doing something to them, or had not just done so.
     pub contended: u32,
     /// More may be due than was looked at.
     pub is_full: bool,
