@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use onering_ids::SubscriptionId;
 use onering_store::leases::Haul;
 
-/// After it passed over subscriptions it does not do so again for this many times as long as that took: the larger the
-/// backlog that has to be read past, the more seldom.
+/// After it passed over subscriptions it does not do so again for this many times as long as that took, up to
+/// [`LONGEST_REST`]: the larger the backlog that has to be read past, the more seldom.
 const REST: u32 = 9;
 /// It rests no longer than this: others may wait behind the backlog.
 const LONGEST_REST: Duration = Duration::from_secs(10);

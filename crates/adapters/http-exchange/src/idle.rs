@@ -11,7 +11,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections kept to one origin: as many attempts as a worker has under way by default. One origin may be the
 /// receiver of many subscriptions, and whoever comes back to find no room closes a connection that the next one opens again.
 const MOST_PER_ORIGIN: usize = 1024;
-/// Idle connections kept in all. With those in use they are what a process has open, and what it may open is limited.
+/// Idle connections kept in all by one pool. With those in use they are what its owner has open, and what a process may open is limited.
 const MOST: usize = 2048;
 
 /// Who is idle since when. Pure: the time is an argument.
