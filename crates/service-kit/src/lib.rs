@@ -28,6 +28,7 @@ mod error;
 mod flag_overrides;
 mod flag_receipts;
 mod gauges;
+mod open_files;
 mod periodic;
 mod run;
 mod settings;

@@ -9,14 +9,15 @@ use onering_web::stop_on_signals;
 
 use crate::context::ServiceContext;
 use crate::error::{KitError, error_chain};
+use crate::open_files;
 use crate::settings::ServiceSettings;
 
 /// What a service ends with. Any error will do, `anyhow`'s too.
 pub type ServiceResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Runs a service from its settings to its exit code: the TLS provider, telemetry, signals, the context, `service` itself,
-/// and the end of everything in the background. Errors are logged with all their causes; unusable settings, which come
-/// before logging, go to standard error.
+/// Runs a service from its settings to its exit code: the TLS provider, telemetry, signals, the limit of open files, the
+/// context, `service` itself, and the end of everything in the background. Errors are logged with all their causes;
+/// unusable settings, which come before logging, go to standard error.
 pub async fn run<S, F>(settings: Result<S, SettingsError>, service: F) -> ExitCode
 where
     S: ServiceSettings,
@@ -60,6 +61,7 @@ where
     F: AsyncFnOnce(ServiceContext, S) -> ServiceResult,
 {
     let stop = stop_on_signals().map_err(KitError::Signals)?;
+    open_files::raise_limit();
     let context = ServiceContext::open(&settings, stop).await?;
     let ended = service(context.clone(), settings).await;
     // Also for a service that did not serve, and after one that failed.
