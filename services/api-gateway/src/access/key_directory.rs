@@ -15,7 +15,8 @@ use onering_telemetry::field;
 use onering_telemetry::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long an answer stands beneath the announcements.
+/// How long an answer stands beneath the announcements, from when it was asked for: what has changed since is not in it, however
+/// late it came.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 /// The most answers in memory.
 const MOST_REMEMBERED: u64 = 100_000;
@@ -38,6 +39,12 @@ pub(crate) struct LookedUp {
     pub(super) asked_at: Instant,
 }
 
+impl LookedUp {
+    fn stands(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.asked_at) < REMEMBERED_FOR
+    }
+}
+
 /// The keys could not be looked up.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum LookUpError {
@@ -55,7 +62,9 @@ pub(crate) enum LookUpError {
 /// being read while somebody announced a change is given to who waits for it and not remembered.
 #[derive(Clone)]
 pub(crate) struct KeyDirectory {
+    /// Lets go of an answer some time after it stands no more: it counts from when it was put in.
     remembered: Cache<TokenDigest, LookedUp>,
+    clock: Clock,
     asks: mpsc::Sender<Ask>,
     /// Counts announced changes.
     changes: Arc<AtomicU64>,
@@ -75,7 +84,7 @@ impl KeyDirectory {
         let (asks, asked) = mpsc::channel(WAITING);
         let looker = Looker {
             pool,
-            clock,
+            clock: clock.clone(),
             remembered: remembered.clone(),
             changes: Arc::clone(&changes),
             batch_sizes,
@@ -86,7 +95,7 @@ impl KeyDirectory {
             let looker = Arc::clone(&looker);
             async move { stop.run_until_cancelled(looker.serve()).await.unwrap_or(()) }
         });
-        Self { remembered, asks, changes }
+        Self { remembered, clock, asks, changes }
     }
 
     /// The key this token opens.
@@ -94,7 +103,9 @@ impl KeyDirectory {
     /// # Errors
     /// When it is not in memory and Postgres does not answer.
     pub(crate) async fn find(&self, digest: TokenDigest) -> Result<LookedUp, LookUpError> {
-        if let Some(known) = self.remembered.get(&digest).await {
+        if let Some(known) = self.remembered.get(&digest).await
+            && known.stands(self.clock.monotonic())
+        {
             return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
@@ -215,4 +226,50 @@ impl Looker {
 
 fn answer_for(digest: &TokenDigest, found: &Result<Rows, LookUpError>) -> Result<Found, LookUpError> {
     found.as_ref().map_err(Clone::clone)?.get(digest).cloned().transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_service_kit::Tasks;
+    use onering_store::{PoolConfig, migrate};
+    use onering_telemetry::Metrics;
+    use onering_testkit::{Template, TestDatabase, postgres_from};
+
+    use super::*;
+    use crate::metrics::GatewayMetrics;
+
+    async fn database() -> TestDatabase {
+        let template = Template::of_folder("onering", concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
+        let prepare = |url: String| async move { migrate::migrate(&PoolConfig::new(&url)?).await.map(drop) };
+        postgres_from(&template, prepare).await
+    }
+
+    #[test]
+    fn an_answer_stands_for_its_time_from_when_it_was_asked_for() {
+        let asked_at = Clock::system().monotonic();
+        let answer = LookedUp { found: None, asked_at };
+        assert!(answer.stands(asked_at) && answer.stands(asked_at + REMEMBERED_FOR - Duration::from_nanos(1)));
+        assert!(!answer.stands(asked_at + REMEMBERED_FOR));
+    }
+
+    /// The memory's own clock goes on as ever here; the process's is moved.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_is_too_old_when_it_was_asked_for_too_long_ago() {
+        let database = database().await;
+        let clock = Clock::manual("2026-03-01T12:00:00Z".parse().unwrap());
+        let metrics = Metrics::new(onering_settings::Service::ApiGateway).unwrap();
+        let tasks = Tasks::new(clock.clone(), &metrics).unwrap();
+        let sizes = GatewayMetrics::declare(&metrics).unwrap().key_look_up_sizes;
+        let pool = Pool::new(&PoolConfig::new(database.url()).unwrap()).unwrap();
+        let directory = KeyDirectory::start(pool.clone(), clock.clone(), &tasks, sizes);
+        let digest = TokenDigest::from_bytes([7; 32]);
+
+        let first = directory.find(digest).await.unwrap().asked_at;
+        assert_eq!(first, clock.monotonic());
+        clock.advance(REMEMBERED_FOR);
+        assert_eq!(directory.find(digest).await.unwrap().asked_at, clock.monotonic(), "it was not asked for again");
+
+        assert!(tasks.finish(Duration::from_secs(30)).await);
+        pool.close();
+    }
 }
