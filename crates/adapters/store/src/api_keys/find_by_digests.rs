@@ -23,20 +23,22 @@ pub struct FoundKey {
     pub record: Result<KeyRecord, StoreError>,
 }
 
+// Its plan must not depend on how many digests there are: otherwise Postgres plans it anew each time, which takes longer than the
+// look-up itself. So it does not see them, and each is found, at most once, by its index.
 statement! {
     pub(super) struct FindByDigests { digests: Vec<Vec<u8>> => Array<Binary> } -> (
         Binary, SqlUuid, Text, Text, Array<Text>, Text, Bool, Bool, Bool, Bool, Nullable<Timestamptz>,
         Nullable<Timestamptz>, Array<Text>, Nullable<BigInt>, Nullable<BigInt>, Bool, Bool,
     ) = "
         SELECT s.digest, k.key_id, k.owner_user_id, k.name, k.scopes, k.rate_limit_tier, k.canary_enabled, k.is_active,
-               EXISTS (SELECT FROM external_api_blocklist AS b
-                       WHERE b.key_id = k.key_id AND (b.expires_at IS NULL OR b.expires_at > now())),
+               (SELECT true FROM external_api_blocklist AS b
+                WHERE b.key_id = k.key_id AND (b.expires_at IS NULL OR b.expires_at > now()) LIMIT 1) IS NOT NULL,
                k.revoked_at IS NOT NULL, k.expires_at, s.expires_at, k.ip_allowlist, k.rate_limit_override,
                k.burst_per_second, p.status = 'active', p.canary
-        FROM external_api_key_secrets AS s
+        FROM unnest((SELECT $1)) AS asked (digest)
+        CROSS JOIN LATERAL (SELECT * FROM external_api_key_secrets WHERE digest = asked.digest LIMIT 1) AS s
         JOIN external_api_keys AS k ON k.key_id = s.key_id
-        JOIN partners AS p ON p.owner_id = k.owner_user_id
-        WHERE s.digest = ANY($1)";
+        JOIN partners AS p ON p.owner_id = k.owner_user_id";
 }
 
 #[derive(Queryable)]
