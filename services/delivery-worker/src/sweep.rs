@@ -122,12 +122,7 @@ async fn sweep(
         };
         let taken = haul.deliveries.len();
         context.metrics.swept.add(taken as u64);
-        let bytes = haul.deliveries.iter().map(|row| row.body.len()).sum::<usize>();
-        // Another round may bring more if this one was cut short, and soon, or there is much that was not seen.
-        let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
-        let was_cut_short = taken == places.items() || bytes as u64 > wanted.bytes / 2;
-        let is_elsewhere = look.learn(&haul, context.clock.monotonic());
-        let goes_on = put_off || was_cut_short || is_elsewhere || (taken > 0 && has_strangers(&wanted, &haul));
+        let goes_on = look.learn(&haul, may_bring_more(&wanted, &haul), context.clock.monotonic());
         found |= taken > 0 || haul.contended > 0 || !haul.left_behind.is_empty();
         arrive(context, dispatcher, items(context, haul.deliveries, &mut places)).await;
         // After what arrived, with which their lanes come to be.
@@ -139,7 +134,16 @@ async fn sweep(
     }
 }
 
-/// Whether more is due of subscriptions that had no lane: what may not go out never gets one that would ask for more.
+/// Whether to look at the same again, which may bring more, and soon: if this round was cut short, or there is much that was not seen, or
+/// more is due of subscriptions that had no lane. What may not go out never gets one that would ask for more.
+fn may_bring_more(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
+    let taken = haul.deliveries.len();
+    let bytes = haul.deliveries.iter().map(|row| row.body.len()).sum::<usize>();
+    let put_off = haul.left_behind.iter().any(|left| left.put_off > 0);
+    let was_cut_short = taken == wanted.deliveries as usize || bytes as u64 > wanted.bytes / 2;
+    put_off || was_cut_short || (taken > 0 && has_strangers(wanted, haul))
+}
+
 fn has_strangers(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
     let known: HashSet<SubscriptionId> = wanted.known.iter().map(|(subscription, _)| *subscription).collect();
     haul.left_behind.iter().any(|left| !known.contains(&left.webhook_id))
@@ -180,5 +184,63 @@ fn leave_behind(context: &Context, dispatcher: &DispatcherHandle, left_behind: V
             context.tally.defer(until);
         }
         dispatcher.tell(Event::LeftBehind(left.webhook_id, left.put_off));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onering_delivery::Work;
+    use onering_ids::{DeliveryId, EventId};
+    use onering_store::leases::{Haul, LeftBehind, Swept, Vacancy, Wanted};
+
+    use super::*;
+
+    fn subscription(number: u64) -> SubscriptionId {
+        SubscriptionId::floor(number)
+    }
+
+    /// At most a hundred, and five of the first subscription, which alone has a lane.
+    fn wanted() -> Wanted {
+        let room = |room| Vacancy { room, ..Wanted::at_most(room).otherwise };
+        Wanted { known: vec![(subscription(1), room(5))], bytes: 10_000, ..Wanted::at_most(100) }
+    }
+
+    fn haul_of(number: usize, body: usize) -> Haul {
+        let until = DatabaseTime::from_utc("2026-03-01T12:00:00Z".parse().unwrap());
+        let work = Work {
+            delivery_id: DeliveryId::floor(1),
+            event_id: EventId::floor(1),
+            webhook_id: subscription(1),
+            lease: Lease { attempts_made: 0, until },
+            event_type: "ring.forged".into(),
+            created_at: until,
+        };
+        Haul { deliveries: vec![Swept { work, body: vec![0; body].into() }; number], ..Haul::default() }
+    }
+
+    fn leaving(webhook: u64, put_off: u64, haul: Haul) -> Haul {
+        let left = LeftBehind { webhook_id: subscription(webhook), put_off, until: None };
+        Haul { left_behind: vec![left], ..haul }
+    }
+
+    #[test]
+    fn a_round_that_took_all_there_was_is_the_last() {
+        for haul in [haul_of(0, 0), haul_of(1, 10), haul_of(99, 10)] {
+            assert!(!may_bring_more(&wanted(), &haul));
+        }
+    }
+
+    #[test]
+    fn one_that_was_cut_short_is_not() {
+        assert!(may_bring_more(&wanted(), &haul_of(100, 10)), "there were no more places");
+        assert!(may_bring_more(&wanted(), &haul_of(2, 2_501)), "there was little room for bodies");
+        assert!(may_bring_more(&wanted(), &leaving(1, 7, haul_of(5, 10))), "others may stand behind what was put off");
+    }
+
+    #[test]
+    fn it_asks_on_for_those_without_a_lane_while_it_gets_something() {
+        assert!(may_bring_more(&wanted(), &leaving(2, 0, haul_of(5, 10))));
+        assert!(!may_bring_more(&wanted(), &leaving(1, 0, haul_of(5, 10))), "a lane asks when it has room");
+        assert!(!may_bring_more(&wanted(), &leaving(2, 0, haul_of(0, 0))), "it would ask for ever");
     }
 }

@@ -47,6 +47,20 @@ async fn a_backlog_goes_out_as_fast_as_there_is_room() {
     bench.wait_for("status = 'DELIVERED'", 200).await;
 }
 
+/// What may not go out gets no lane that would ask for more. A batch each time the sweep looks by itself would take more than a
+/// minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_may_not_go_out_is_held_round_after_round() {
+    let bench = Bench::new().await;
+    let receiver = Receiver::start().await;
+    bench.subscribe(&receiver.url("/hook"), json!({})).await;
+    bench.publish_leased(10_000, "-1 second").await;
+    bench.sql("UPDATE external_webhooks SET status = 'paused'").await;
+    let _worker = bench.worker().start().await;
+    bench.wait_for("held_reason = 'SUBSCRIPTION_PAUSED'", 10_000).await;
+    assert_eq!(receiver.count(), 0);
+}
+
 /// A lane is full of few bodies when they are large; more of them are not read only to be put off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_large_bodies_is_read_about_once() {
