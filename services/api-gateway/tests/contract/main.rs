@@ -13,6 +13,7 @@ mod caches;
 mod documentation;
 mod events;
 mod forwarding;
+mod forwarding_tls;
 mod limits;
 mod refusals;
 mod statistics;
