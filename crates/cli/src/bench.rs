@@ -23,6 +23,7 @@ mod machine;
 mod meter;
 mod nginx;
 mod paced;
+mod pacer;
 mod partners;
 mod private_stack;
 mod programs;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 use url::Url;
 
+use super::paced::Latency;
 use super::programs::find;
 
 const CLIENTS: &str = "32";
@@ -28,6 +29,31 @@ pub(super) async fn per_second(database_url: &str, duration: Duration) -> anyhow
     Ok(Some(figure.parse().with_context(|| format!("pgbench printed {figure:?}"))?))
 }
 
+/// How long one durable row takes at a fixed rate, from when it is sent; `None` when pgbench is not installed.
+pub(super) async fn latency(database_url: &str, rate: u32, duration: Duration) -> anyhow::Result<Option<Latency>> {
+    let Some(pgbench) = find("pgbench") else { return Ok(None) };
+    let logs = tempfile::tempdir().context("no temporary folder can be made")?;
+    let prefix = logs.path().join("commits").display().to_string();
+    let (rate, seconds) = (rate.to_string(), duration.as_secs().max(1).to_string());
+    run(&pgbench, database_url, TABLE, &["--transactions", "1"]).await?;
+    let load = ["--rate", &rate, "--protocol", "prepared", "--time", &seconds, "--log", "--log-prefix", &prefix];
+    run(&pgbench, database_url, INSERT, &load).await?;
+    let mut all = Vec::new();
+    for log in std::fs::read_dir(logs.path())? {
+        for line in std::fs::read_to_string(log?.path())?.lines() {
+            all.push(since_sent(line).with_context(|| format!("pgbench logged {line:?}"))?);
+        }
+    }
+    Latency::of(all.into_iter()).map(Some)
+}
+
+/// From sending to the end of the transaction that this line of pgbench's log is about: its third figure is from when it was
+/// due, and its seventh how long after that it was sent, both microseconds.
+fn since_sent(line: &str) -> Option<Duration> {
+    let figure = |place| line.split(' ').nth(place)?.parse::<u64>().ok();
+    Some(Duration::from_micros(figure(2)?.checked_sub(figure(6)?)?))
+}
+
 /// Runs a script with pgbench and answers what it printed.
 async fn run(pgbench: &Path, database_url: &str, script: &str, options: &[&str]) -> anyhow::Result<String> {
     let file = tempfile::NamedTempFile::new().context("no temporary file can be made")?;
@@ -43,4 +69,16 @@ async fn run(pgbench: &Path, database_url: &str, script: &str, options: &[&str])
     let output = command.kill_on_drop(true).output().await.context("pgbench cannot be run")?;
     ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_transaction_waited_for_its_turn_is_not_counted() {
+        let line = "0 12 1730 0 1795384800 123456 140";
+        assert_eq!(since_sent(line), Some(Duration::from_micros(1_590)));
+        assert_eq!(since_sent("0 12 1730 0 1795384800 123456"), None, "without --rate there is no seventh");
+    }
 }

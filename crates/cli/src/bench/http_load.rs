@@ -2,8 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,8 +11,6 @@ use tokio::net::TcpStream;
 
 /// Room for an answer; a longer one gets more.
 const ROOM: usize = 16 * 1024;
-/// Who does not answer for so long never will.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request as it goes over the wire. Clones share its bytes.
 #[derive(Clone)]
@@ -77,35 +75,41 @@ impl Connection {
     }
 }
 
-/// The same on a thread that waits, which learns of an answer without a runtime in between.
+/// The same on a thread that waits for many, which learns of an answer without a runtime in between.
 pub(super) struct WaitingConnection {
     stream: std::net::TcpStream,
     buffer: Vec<u8>,
+    filled: usize,
 }
 
 impl WaitingConnection {
     pub(super) fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = std::net::TcpStream::connect(address).with_context(|| format!("{address} cannot be reached"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, buffer: vec![0; ROOM] })
+        Ok(Self { stream, buffer: vec![0; ROOM], filled: 0 })
     }
 
-    /// Sends a request and reads its answer whole; answers the status.
-    pub(super) fn call(&mut self, request: &WireRequest) -> anyhow::Result<u16> {
-        self.stream.write_all(&request.0)?;
-        let mut filled = 0;
-        loop {
-            if filled == self.buffer.len() {
-                self.buffer.resize(filled * 2, 0);
-            }
-            let read = self.stream.read(&mut self.buffer[filled..])?;
-            ensure!(read > 0, "the server closed the connection");
-            filled += read;
-            if let Some(answer) = whole_answer(&self.buffer[..filled])? {
-                return Ok(answer.status);
-            }
+    /// Sends a request. The answer to the one before has come.
+    pub(super) fn ask(&mut self, request: &WireRequest) -> anyhow::Result<()> {
+        self.filled = 0;
+        Ok(self.stream.write_all(&request.0)?)
+    }
+
+    /// Reads what has come of the answer, once; its status when that was the last of it.
+    pub(super) fn hear(&mut self) -> anyhow::Result<Option<u16>> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled * 2, 0);
         }
+        let read = self.stream.read(&mut self.buffer[self.filled..])?;
+        ensure!(read > 0, "the server closed the connection");
+        self.filled += read;
+        Ok(whole_answer(&self.buffer[..self.filled])?.map(|answer| answer.status))
+    }
+}
+
+impl AsFd for WaitingConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

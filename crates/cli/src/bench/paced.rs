@@ -1,31 +1,22 @@
 //! Latency at a fixed rate: requests are sent when they are due, whatever became of those before. Each is timed twice: from
 //! when it was sent, which is what one caller waits; and from when it was due, so that a stall delays what it would have
 //! delayed instead of hiding it (coordinated omission).
-//!
-//! Each connection has a thread that sleeps until its next request is due. Runtimes keep time to a millisecond, which is
-//! as long as what is measured here.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use onering_clock::Clock;
 use tokio::sync::oneshot;
 
-use super::http_load::{WaitingConnection, WireRequest};
+use super::http_load::WireRequest;
+use super::pacer::Pacer;
 use super::target_sink::TargetSink;
 
 /// How long after the last answer the rest may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Connections the requests are spread over: a slow answer must not delay the next request.
-const CONNECTIONS: u64 = 64;
-/// From opening the connections to the first request.
-const RUN_UP: Duration = Duration::from_millis(50);
-const STACK_BYTES: usize = 128 * 1024;
-
 /// At what pace requests are sent, and where to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -47,10 +38,10 @@ impl Pace {
 /// One request that was answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
-    number: u64,
-    due: Instant,
-    sent: Instant,
-    answered: Instant,
+    pub(super) number: u64,
+    pub(super) due: Instant,
+    pub(super) sent: Instant,
+    pub(super) answered: Instant,
 }
 
 /// Percentiles in milliseconds.
@@ -61,7 +52,8 @@ pub(super) struct Latency {
 }
 
 impl Latency {
-    fn of(latencies: impl Iterator<Item = Duration>) -> anyhow::Result<Self> {
+    /// Of these.
+    pub(super) fn of(latencies: impl Iterator<Item = Duration>) -> anyhow::Result<Self> {
         let mut histogram = Histogram::<u64>::new(3)?;
         for latency in latencies {
             histogram.record(u64::try_from(latency.as_micros())?)?;
@@ -130,63 +122,17 @@ pub(super) async fn latencies(runs: &[(u64, Vec<Sent>)], sink: &TargetSink) -> a
 
 /// Sends the requests of these numbers, from zero. It ends early when the future is dropped.
 pub(super) async fn send(pace: Pace, request: impl Fn(u64) -> WireRequest) -> anyhow::Result<Vec<Sent>> {
-    let (count, interval) = (pace.count(), Duration::from_secs(1) / pace.rate);
+    let requests = (0..pace.count()).map(request).collect();
     let stop = StopWhenDropped::default();
-    let mut lanes = Vec::new();
-    for lane in 0..CONNECTIONS.min(count) {
-        let numbers = (lane..count).step_by(CONNECTIONS as usize);
-        lanes.push((WaitingConnection::open(pace.address)?, numbers.map(|number| (number, request(number))).collect()));
-    }
-    let started = Clock::system().monotonic() + RUN_UP;
-    let outcomes = lanes
-        .into_iter()
-        .map(|(connection, requests)| {
-            Lane { connection, requests, started, interval, expected: pace.expected, stop: Arc::clone(&stop.0) }.start()
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut all = Vec::new();
-    for outcome in outcomes {
-        all.extend(outcome.await.context("a connection's thread broke down")??);
-    }
-    Ok(all)
+    let pacer = Pacer::open(pace, requests, Arc::clone(&stop.0))?;
+    let (done, outcome) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("paced".to_owned());
+    // Nobody waits for it any more when the future was dropped.
+    thread.spawn(move || done.send(pacer.run()).ok())?;
+    outcome.await.context("the thread that sends broke down")?
 }
 
-/// What one thread sends over one connection.
-struct Lane {
-    connection: WaitingConnection,
-    requests: Vec<(u64, WireRequest)>,
-    started: Instant,
-    interval: Duration,
-    expected: u16,
-    stop: Arc<AtomicBool>,
-}
-
-impl Lane {
-    fn start(self) -> anyhow::Result<oneshot::Receiver<anyhow::Result<Vec<Sent>>>> {
-        let (done, outcome) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("paced".to_owned()).stack_size(STACK_BYTES);
-        // Nobody waits for it any more when the future was dropped.
-        thread.spawn(move || done.send(self.run()).ok())?;
-        Ok(outcome)
-    }
-
-    fn run(mut self) -> anyhow::Result<Vec<Sent>> {
-        let clock = Clock::system();
-        let mut all = Vec::with_capacity(self.requests.len());
-        for (number, request) in &self.requests {
-            let due = self.started + self.interval.saturating_mul(u32::try_from(*number).unwrap_or(u32::MAX));
-            std::thread::sleep(due.saturating_duration_since(clock.monotonic()));
-            ensure!(!self.stop.load(Ordering::Relaxed), "interrupted");
-            let sent = clock.monotonic();
-            let status = self.connection.call(request)?;
-            all.push(Sent { number: *number, due, sent, answered: clock.monotonic() });
-            ensure!(status == self.expected, "answered {status}, not {}", self.expected);
-        }
-        Ok(all)
-    }
-}
-
-/// Tells the threads that nobody waits for them.
+/// Tells the thread that nobody waits for it.
 #[derive(Default)]
 struct StopWhenDropped(Arc<AtomicBool>);
 
@@ -198,6 +144,8 @@ impl Drop for StopWhenDropped {
 
 #[cfg(test)]
 mod tests {
+    use onering_clock::Clock;
+
     use super::*;
 
     #[test]
