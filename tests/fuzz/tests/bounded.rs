@@ -49,6 +49,6 @@ macro_rules! targets {
 }
 
 targets! {
-    access_token addresses batch cursor event filter flags http_answer idempotency_key ids json query receiver_answer retry_after routes
-    signature stream_entry subscription
+    access_token addresses batch cursor event filter flags forwarded_answer http_answer idempotency_key ids json query receiver_answer
+    retry_after routes signature stream_entry subscription
 }

@@ -45,7 +45,7 @@ pub use operator_auth::{
 };
 pub use page::{Limit, Page};
 pub use problem_schema::ProblemSchema;
-pub use proxy::{ForwardPlan, Forwarded, NoUpstream, Proxy, Upstreams};
+pub use proxy::{ForwardPlan, Forwarded, ForwardedAnswer, NoUpstream, Proxy, Upstreams, read_forwarded};
 pub use reading::reading;
 pub use request_body::{BodyLimits, CappedBody};
 pub use request_id::{REQUEST_ID_HEADER, RequestTag};

@@ -6,6 +6,7 @@ mod headers;
 mod json;
 mod lists;
 mod names;
+mod products;
 mod receivers;
 mod redis;
 mod refusals;
@@ -153,6 +154,33 @@ pub const TARGETS: &[Target] = &[
         name: "flags",
         run: names::flags,
         words: &["0", "1", "on", "OFF", "true", "12.5", "100", "0.001", "\u{85}", "\u{2028}"],
+    },
+    Target {
+        name: "forwarded_answer",
+        run: products::forwarded_answer,
+        words: &[
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.0 ",
+            "HTTP/1.1 103 Early Hints\r\n\r\n",
+            "204",
+            "304",
+            "\r\n",
+            "\r\n\r\n",
+            "Content-Length: ",
+            "Transfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Connection: close, X-Hop\r\n",
+            "Keep-Alive: timeout=5\r\n",
+            "Upgrade: h2c\r\n",
+            "X-Hop: 1\r\n",
+            "Set-Cookie: a=1\r\n",
+            "0\r\n\r\n",
+            "5\r\nhello\r\n",
+            ";x=y",
+            "18446744073709551615",
+            "fffffffffffffff",
+            ",",
+        ],
     },
     Target {
         name: "http_answer",

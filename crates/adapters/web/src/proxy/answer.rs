@@ -9,16 +9,16 @@ use std::{fmt, io};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody, SizedStream};
-use actix_web::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use onering_http_exchange::{BodyReader, Framed, Framing, Origin, Stream};
+use onering_http_exchange::{Origin, Stream};
 use tokio::io::ReadHalf;
 use tokio::time::Sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exchange::{Answering, Connection, Sending, poll_read};
 use super::pool::Pool;
+use super::unpacking::{Content, Lacking, Shape};
 use crate::request_scope::Verbatim;
 
 /// How much is asked of the system at once while a body is passed on.
@@ -48,7 +48,7 @@ pub(super) struct Home {
 struct AnswerBody {
     source: Option<Source>,
     buffer: BytesMut,
-    body: BodyReader,
+    content: Content,
     size: BodySize,
     /// Where the connection goes, if another request may follow on it.
     home: Option<Home>,
@@ -73,47 +73,30 @@ pub(super) fn passed_on(
     silence: Duration,
     is_head: bool,
 ) -> HttpResponse {
-    let Answering { connection, head, framed } = answering;
-    let may_follow = framed.keeps_alive && sending.is_done();
-    let body = match framed.length {
-        Some(length) if is_head => {
-            finish(connection, may_follow.then_some(home));
-            BoxBody::new(SizedStream::new(length, stream::empty::<Result<Bytes, io::Error>>()))
-        }
-        // There is none, whatever its length is.
-        _ if is_head || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
-            finish(connection, may_follow.then_some(home));
+    let Answering { mut connection, head, framed } = answering;
+    let home = (framed.keeps_alive && sending.is_done()).then_some(home);
+    let body = match Shape::of(framed, head.status(), is_head, &mut connection.buffer) {
+        Shape::Nothing => {
+            finish(connection, home);
             BoxBody::new(())
         }
-        _ => body(connection, framed, sending, may_follow.then_some(home), silence),
+        Shape::Announced(length) => {
+            finish(connection, home);
+            BoxBody::new(SizedStream::new(length, stream::empty::<Result<Bytes, io::Error>>()))
+        }
+        Shape::AtHand(content) => {
+            finish(connection, home);
+            BoxBody::new(content)
+        }
+        Shape::Coming(size, content) => {
+            let Connection { stream, buffer } = connection;
+            let source = Some(Source::of(stream, sending));
+            BoxBody::new(AnswerBody { source, buffer, content, size, home, silence, patience: None })
+        }
     };
     let mut response = head.set_body(body);
     response.extensions_mut().insert(Verbatim);
     response
-}
-
-fn body(
-    mut connection: Connection,
-    framed: Framed,
-    sending: Sending,
-    home: Option<Home>,
-    silence: Duration,
-) -> BoxBody {
-    let size = match framed.framing {
-        Framing::Length(length) => {
-            if let Some(whole) = usize::try_from(length).ok().filter(|length| *length <= connection.buffer.len()) {
-                let content = connection.buffer.split_to(whole).freeze();
-                finish(connection, home);
-                return BoxBody::new(content);
-            }
-            BodySize::Sized(length)
-        }
-        Framing::Chunked | Framing::Close => BodySize::Stream,
-    };
-    let Connection { stream, buffer } = connection;
-    let source = Some(Source::of(stream, sending));
-    let body = BodyReader::new(framed.framing);
-    BoxBody::new(AnswerBody { source, buffer, body, size, home, silence, patience: None })
 }
 
 /// Keeps a connection whose answer came to its end, unless more came than that.
@@ -141,18 +124,6 @@ impl Source {
 }
 
 impl AnswerBody {
-    /// The next content of what has come.
-    fn content(&mut self) -> Option<Bytes> {
-        while !self.buffer.is_empty() && !self.body.is_over() {
-            let taken = self.body.take(&self.buffer);
-            let piece = self.buffer.split_to(taken.count);
-            if taken.is_content {
-                return Some(piece.freeze());
-            }
-        }
-        None
-    }
-
     /// Lets go of the connection of a body that is whole.
     fn finish(&mut self) {
         if let (Some(Source::Whole(stream)), home) = (self.source.take(), self.home.take()) {
@@ -170,7 +141,7 @@ impl AnswerBody {
         };
         self.patience = None;
         Poll::Ready(match read.map_err(BrokenAnswer::Upstream)? {
-            0 if self.body.ends_with_connection() => Ok(false),
+            0 if self.content.ends_with_connection() => Ok(false),
             0 => Err(BrokenAnswer::Upstream(io::ErrorKind::UnexpectedEof.into())),
             _ => Ok(true),
         })
@@ -184,27 +155,29 @@ impl MessageBody for AnswerBody {
         self.size
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
+        let this = self.get_mut();
         loop {
-            let content = self.content();
-            if self.body.is_whole() {
-                self.finish();
+            let content = this.content.next(&mut this.buffer);
+            let lacking = this.content.lacks();
+            if lacking == Lacking::Nothing {
+                this.finish();
             }
             if let Some(content) = content {
                 return Poll::Ready(Some(Ok(content)));
             }
-            if self.source.is_none() {
+            if this.source.is_none() {
                 return Poll::Ready(None);
             }
-            if self.body.is_over() {
-                self.source = None;
+            if lacking == Lacking::Coding {
+                this.source = None;
                 return Poll::Ready(Some(Err(BrokenAnswer::Chunks)));
             }
-            match ready!(self.poll_more(cx)) {
+            match ready!(this.poll_more(cx)) {
                 Ok(true) => {}
-                Ok(false) => self.source = None,
+                Ok(false) => this.source = None,
                 Err(error) => {
-                    self.source = None;
+                    this.source = None;
                     return Poll::Ready(Some(Err(error)));
                 }
             }
@@ -214,6 +187,6 @@ impl MessageBody for AnswerBody {
 
 impl fmt::Debug for AnswerBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerBody").field("size", &self.size).field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("AnswerBody").field("size", &self.size).field("content", &self.content).finish_non_exhaustive()
     }
 }

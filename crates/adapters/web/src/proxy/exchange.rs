@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
 use bytes::{Buf, Bytes, BytesMut};
-use onering_http_exchange::{AnswerHead, Framed, HeadReader, MOST_HEAD_BYTES, Malformed, Stream, Unconnected};
+use onering_http_exchange::{Framed, HeadReader, Malformed, Stream, Unconnected};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, WriteHalf};
 
-use super::headers::to_client;
+use super::unpacking::take_head;
 use super::upload::{Fault, Upload};
 
 /// How much is asked of the system at once while a head is awaited: more than most answers have.
@@ -109,16 +109,7 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) => return Err(sending.failure(&self, Some(error), None)),
             }
-            let read = |head: AnswerHead<'_, '_>| {
-                let framed = Framed::of(&head, is_head)?;
-                Ok((to_client(&head, framed.length), framed))
-            };
-            let in_bounds = &self.buffer[..self.buffer.len().min(MOST_HEAD_BYTES)];
-            if let Some(((head, framed), body_at)) = reader.find(in_bounds, read)? {
-                if framed.is_doubtful || head.status().is_informational() {
-                    return Err(Broken::Doubtful);
-                }
-                self.buffer.advance(body_at);
+            if let Some((head, framed)) = take_head(&mut reader, &mut self.buffer, is_head)? {
                 return Ok(Answering { connection: self, head, framed });
             }
         }

@@ -4,8 +4,9 @@
 //! no redirect is followed, no compressed body is unpacked, and no proxy of the environment is used.
 //!
 //! A call and its answer are one future on the thread that the call came to (`exchange`), over a connection of that thread
-//! (`pool`): nothing is handed to another task unless an upstream answers before it has the whole request. A short answer of
-//! known length that came with its head is passed on as one piece.
+//! (`pool`): nothing is handed to another task unless an upstream answers before it has the whole request. What comes is taken
+//! apart by `unpacking`, which knows no sockets. A short answer of known length that came with its head is passed on as one
+//! piece.
 //!
 //! Invariants: a request is sent again only after a failure to connect, over a kept connection that took nothing of it, or where
 //! sending it again changes nothing (a safe method without a body, over a kept connection that brought no word); an answer about
@@ -18,8 +19,10 @@ mod headers;
 mod pool;
 mod request_head;
 mod target;
+mod unpacking;
 mod upload;
 mod upstreams;
 
 pub use forward::{ForwardPlan, Forwarded, Proxy};
+pub use unpacking::{ForwardedAnswer, read_forwarded};
 pub use upstreams::{NoUpstream, Upstreams};
