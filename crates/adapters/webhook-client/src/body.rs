@@ -71,12 +71,11 @@ mod tests {
         (reader.snippet().as_str().to_owned(), reader.is_whole(), taken)
     }
 
+    /// Where bodies end is tested where their end is found.
     #[test]
-    fn a_length_is_the_end() {
-        assert_eq!(read(Framing::Length(5), &[b"hel", b"lo and more"]), ("hello".to_owned(), true, 5));
-        assert_eq!(read(Framing::Length(5), &[b"hel"]), ("hel".to_owned(), false, 3));
-        assert_eq!(read(Framing::Length(0), &[b"more"]), (String::new(), true, 0));
-        assert_eq!(read(Framing::Close, &[b"hel", b"lo"]), ("hello".to_owned(), false, 5));
+    fn content_is_kept_and_its_coding_is_not() {
+        let pieces: [&[u8]; 3] = [b"5\r\nhel", b"lo\r\n0\r\n\r", b"\nmore"];
+        assert_eq!(read(Framing::Chunked, &pieces), ("hello".to_owned(), true, 15));
     }
 
     #[test]
