@@ -135,7 +135,7 @@ async fn sweep(
 }
 
 /// Whether to look at the same again, which may bring more, and soon: if this round was cut short, or there is much that was not seen, or
-/// more is due of subscriptions that had no lane. What may not go out never gets one that would ask for more.
+/// more is due of subscriptions that had no lane.
 fn may_bring_more(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
     let taken = haul.deliveries.len();
     let bytes = haul.deliveries.iter().map(|row| row.body.len()).sum::<usize>();
@@ -144,6 +144,7 @@ fn may_bring_more(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
     put_off || was_cut_short || (taken > 0 && has_strangers(wanted, haul))
 }
 
+/// What may not go out never gets a lane that would ask for more.
 fn has_strangers(wanted: &leases::Wanted, haul: &leases::Haul) -> bool {
     let known: HashSet<SubscriptionId> = wanted.known.iter().map(|(subscription, _)| *subscription).collect();
     haul.left_behind.iter().any(|left| !known.contains(&left.webhook_id))

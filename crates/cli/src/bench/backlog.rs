@@ -13,7 +13,7 @@ use super::bed::{Bed, Receiver};
 use super::delivery_switch;
 use super::http_load::{Connection, WireRequest};
 use super::live::end_to_end;
-use super::paced::{self, Pace};
+use super::paced::{self, Clients, Pace};
 use super::private_stack::PrivateStack;
 use super::report::{Report, Spread};
 use super::target_sink::MARKER;
@@ -80,7 +80,7 @@ async fn live(bed: &mut Bed<'_>, duration: Duration) -> anyhow::Result<paced::La
 }
 
 fn pace(bed: &Bed<'_>) -> Pace {
-    Pace { address: bed.addresses.gateway, rate: LIVE_RATE, duration: STRETCH, expected: 202 }
+    Pace { address: bed.addresses.gateway, rate: LIVE_RATE, duration: STRETCH, expected: 202, clients: Clients::One }
 }
 
 /// Publishes so many events in batches; answers how many a second were accepted.

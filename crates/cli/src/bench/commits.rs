@@ -1,6 +1,6 @@
 //! The reference for durable commits: PostgreSQL's own pgbench, one inserted row a transaction.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -16,10 +16,7 @@ const INSERT: &str = "INSERT INTO bench_commits (payload) VALUES (repeat('x', 50
 
 /// Single-row durable commits a second; `None` when pgbench is not installed.
 pub(super) async fn per_second(database_url: &str, duration: Duration) -> anyhow::Result<Option<f64>> {
-    let Some(pgbench) = find("pgbench") else {
-        eprintln!("pgbench is not installed: no reference for durable commits");
-        return Ok(None);
-    };
+    let Some(pgbench) = program() else { return Ok(None) };
     run(&pgbench, database_url, TABLE, &["--transactions", "1"]).await?;
     let seconds = duration.as_secs().max(1).to_string();
     let load = ["--client", CLIENTS, "--jobs", "2", "--protocol", "prepared", "--time", &seconds];
@@ -29,12 +26,15 @@ pub(super) async fn per_second(database_url: &str, duration: Duration) -> anyhow
     Ok(Some(figure.parse().with_context(|| format!("pgbench printed {figure:?}"))?))
 }
 
-/// How long one durable row takes at a fixed rate, from when it is sent; `None` when pgbench is not installed.
+/// How long one durable row takes at a rate, from when it is sent, with one client and at random intervals; `None` when pgbench is
+/// not installed or does not keep to the rate.
 pub(super) async fn latency(database_url: &str, rate: u32, duration: Duration) -> anyhow::Result<Option<Latency>> {
-    let Some(pgbench) = find("pgbench") else { return Ok(None) };
+    let Some(pgbench) = program() else { return Ok(None) };
     let logs = tempfile::tempdir().context("no temporary folder can be made")?;
     let prefix = logs.path().join("commits").display().to_string();
-    let (rate, seconds) = (rate.to_string(), duration.as_secs().max(1).to_string());
+    let seconds = duration.as_secs().max(1);
+    let least = u64::from(rate) * seconds * 9 / 10;
+    let (rate, seconds) = (rate.to_string(), seconds.to_string());
     run(&pgbench, database_url, TABLE, &["--transactions", "1"]).await?;
     let load = ["--rate", &rate, "--protocol", "prepared", "--time", &seconds, "--log", "--log-prefix", &prefix];
     run(&pgbench, database_url, INSERT, &load).await?;
@@ -44,7 +44,19 @@ pub(super) async fn latency(database_url: &str, rate: u32, duration: Duration) -
             all.push(since_sent(line).with_context(|| format!("pgbench logged {line:?}"))?);
         }
     }
+    if (all.len() as u64) < least {
+        eprintln!("one client did not keep to {rate} commits/s: no reference for their latency");
+        return Ok(None);
+    }
     Latency::of(all.into_iter()).map(Some)
+}
+
+fn program() -> Option<PathBuf> {
+    let program = find("pgbench");
+    if program.is_none() {
+        eprintln!("pgbench is not installed: no reference for durable commits");
+    }
+    program
 }
 
 /// From sending to the end of the transaction that this line of pgbench's log is about: its third figure is from when it was

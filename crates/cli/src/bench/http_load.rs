@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,6 +12,8 @@ use tokio::net::TcpStream;
 
 /// Room for an answer; a longer one gets more.
 const ROOM: usize = 16 * 1024;
+/// Who does not take a request or answer it for so long never will.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request as it goes over the wire. Clones share its bytes.
 #[derive(Clone)]
@@ -86,6 +89,7 @@ impl WaitingConnection {
     pub(super) fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = std::net::TcpStream::connect(address).with_context(|| format!("{address} cannot be reached"))?;
         stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream, buffer: vec![0; ROOM], filled: 0 })
     }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::paced::{self, Latencies, Pace};
+use super::paced::{self, Clients, Latencies, Pace};
 use super::partners::{Partner, keep_sending};
 use super::private_stack::{Addresses, PrivateStack};
 use super::report::Report;
@@ -116,7 +116,13 @@ impl<'a> Isolation<'a> {
 
     /// From when an event was due to be sent until it arrived.
     async fn latencies(&mut self) -> anyhow::Result<Latencies> {
-        let pace = Pace { address: self.stack.gateway, rate: RATE, duration: self.duration, expected: 202 };
+        let pace = Pace {
+            address: self.stack.gateway,
+            rate: RATE,
+            duration: self.duration,
+            expected: 202,
+            clients: Clients::Many,
+        };
         let first = self.next_number;
         self.next_number += pace.count();
         let request = |number: u64| self.healthy[(number % PARTNERS) as usize].event(&format!("{MARKER}{number},"));

@@ -17,6 +17,7 @@ use super::target_sink::TargetSink;
 
 /// How long after the last answer the rest may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
+
 /// At what pace requests are sent, and where to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -26,6 +27,16 @@ pub(super) struct Pace {
     pub(super) duration: Duration,
     /// The status of every answer.
     pub(super) expected: u16,
+    pub(super) clients: Clients,
+}
+
+/// Over which of the connections that are free the next request goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Clients {
+    /// The one last used, as an HTTP client has it.
+    One,
+    /// The one that rests longest: each is a client's own.
+    Many,
 }
 
 impl Pace {
@@ -124,7 +135,7 @@ pub(super) async fn latencies(runs: &[(u64, Vec<Sent>)], sink: &TargetSink) -> a
 pub(super) async fn send(pace: Pace, request: impl Fn(u64) -> WireRequest) -> anyhow::Result<Vec<Sent>> {
     let requests = (0..pace.count()).map(request).collect();
     let stop = StopWhenDropped::default();
-    let pacer = Pacer::open(pace, requests, Arc::clone(&stop.0))?;
+    let pacer = Pacer::new(pace, requests, Arc::clone(&stop.0));
     let (done, outcome) = oneshot::channel();
     let thread = std::thread::Builder::new().name("paced".to_owned());
     // Nobody waits for it any more when the future was dropped.

@@ -1,3 +1,5 @@
+//! What a product answers, as the gateway passes it on.
+
 use onering_web::{ForwardedAnswer, read_forwarded};
 use onering_webhook_client::reading::read_answer;
 

@@ -24,7 +24,8 @@ pub struct FoundKey {
 }
 
 // Its plan must not depend on how many digests there are: otherwise Postgres plans it anew each time, which takes longer than the
-// look-up itself. So it does not see them, and each is found, at most once, by its index.
+// look-up itself. So it does not see them; each is looked up on its own, which is its index' work once the tables were analysed with
+// more than a few rows. A digest that is given twice is answered twice.
 statement! {
     pub(super) struct FindByDigests { digests: Vec<Vec<u8>> => Array<Binary> } -> (
         Binary, SqlUuid, Text, Text, Array<Text>, Text, Bool, Bool, Bool, Bool, Nullable<Timestamptz>,

@@ -35,15 +35,14 @@ pub struct HeldSubscription {
 }
 
 statement! {
-    /// A loose scan: one step of the index for each reason and subscription, however many rows they hold. The planner must not
-    /// know how many reasons there are, or it plans the whole anew each second, over all partitions.
+    /// A loose scan: one step of the index for each reason and subscription, however many rows they hold.
     struct HeldSubscriptions {
         reasons: Vec<&'static str> => Array<Text>,
     } -> (Text, SqlUuid, Text, Text, Bool, Bool, Bool) =
         "WITH RECURSIVE held AS (
              SELECT reason, (SELECT d.webhook_id FROM webhook_deliveries AS d
                              WHERE d.held_reason = reason AND d.held_reason IS NOT NULL ORDER BY d.webhook_id LIMIT 1) AS webhook_id
-             FROM unnest((SELECT $1)) AS reason
+             FROM unnest($1) AS reason
              UNION ALL
              SELECT h.reason, (SELECT d.webhook_id FROM webhook_deliveries AS d
                                WHERE d.held_reason = h.reason AND d.held_reason IS NOT NULL AND d.webhook_id > h.webhook_id

@@ -8,7 +8,7 @@ use super::super::bed::Bed;
 use super::super::closed_loop::{self, Load};
 use super::super::goals::rows;
 use super::super::http_load::WireRequest;
-use super::super::paced::{self, Latency, Pace};
+use super::super::paced::{self, Clients, Latency, Pace};
 use super::super::partners::{make_key, me};
 use super::super::report::Report;
 
@@ -52,7 +52,7 @@ pub(super) async fn measure(bed: &mut Bed<'_>, keys: &ManyKeys, report: &mut Rep
     report.add(rows::MANY_KEYS, "1/s", closed_loop::send(many).await?.rate());
     report.add(rows::ONE_KEY, "1/s", bed.load(&bed.to_nginx.me(), gateway, 200).await?.rate());
 
-    let pace = |address| Pace { address, rate: RATE, duration: bed.duration, expected: 200 };
+    let pace = |address| Pace { address, rate: RATE, duration: bed.duration, expected: 200, clients: Clients::Many };
     let bare_timed = paced::send(pace(bare), |_| bare_request.clone()).await?;
     let timed = paced::send(pace(gateway), |number| keys.0[number as usize % keys.0.len()].clone()).await?;
     ensure!(timed.len() == bare_timed.len(), "not every request was answered");
