@@ -1,4 +1,4 @@
-//! Settlement by group commit: results that arrive while one statement is in flight share the next one.
+//! Settlement by group commit: results that arrive while one statement is in flight, and shortly after, share the next one.
 //!
 //! A result that cannot be written (Postgres is away) is kept and tried again; its entry stays unacknowledged meanwhile, so
 //! whatever happens to this worker, somebody settles the delivery. Acknowledging comes after the commit, never before, and
@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use onering_delivery::{DatabaseTime, Settlement};
 use onering_ids::DeliveryId;
@@ -24,6 +25,11 @@ use crate::writing::write;
 
 /// Results written by one statement, at most.
 const BATCH: usize = 1_000;
+/// So many go at once; fewer wait for company until [`GATHERING`] after the last statement. What arrived has arrived: nobody waits for
+/// this but the accounts, and a statement costs as much as dozens of results.
+const ENOUGH: usize = 64;
+/// How long after a statement the next small one begins at the soonest.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// An item this worker is done with.
 #[derive(Debug)]
@@ -111,7 +117,9 @@ impl Settling {
 /// Settles until told to end, and then what was handed in until then.
 pub(crate) async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Finished>, end: CancellationToken) {
     let mut received = Vec::with_capacity(BATCH);
+    let mut next_small = context.clock.monotonic();
     loop {
+        gather(&results, next_small, &end).await;
         tokio::select! {
             biased;
             count = results.recv_many(&mut received, BATCH) => {
@@ -121,6 +129,7 @@ pub(crate) async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Fi
                 for batch in statements(std::mem::take(&mut received), Finished::delivery) {
                     settle(&context, batch).await;
                 }
+                next_small = context.clock.monotonic() + GATHERING;
                 if results.is_empty() {
                     context.settling.set_behind(false);
                 }
@@ -128,6 +137,13 @@ pub(crate) async fn run(context: Arc<Context>, mut results: UnboundedReceiver<Fi
             // Only reached when nothing is waiting.
             () = end.cancelled() => return,
         }
+    }
+}
+
+/// Waits until `next_small` unless there is enough for a statement now, or it is to end.
+async fn gather<T>(results: &UnboundedReceiver<T>, next_small: Instant, end: &CancellationToken) {
+    if results.len() < ENOUGH {
+        end.run_until_cancelled(tokio::time::sleep_until(next_small.into())).await;
     }
 }
 
@@ -168,7 +184,26 @@ async fn acknowledge(context: &Context, finished: &[Finished], unwritten: &HashS
 mod tests {
     use onering_clock::Clock;
 
+    use std::pin::pin;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_few_results_wait_for_company_unless_they_are_the_last() {
+        let (send, results) = unbounded_channel();
+        let (now, end) = (Clock::system().monotonic(), CancellationToken::new());
+        let later = now + Duration::from_secs(3_600);
+        gather(&results, now, &end).await;
+        (1..ENOUGH).for_each(|_| send.send(()).unwrap());
+        assert!(futures_util::poll!(pin!(gather(&results, later, &end))).is_pending());
+        gather(&results, now, &end).await;
+        send.send(()).unwrap();
+        assert!(futures_util::poll!(pin!(gather(&results, later, &end))).is_ready(), "there is enough");
+
+        let (_send, none) = unbounded_channel::<()>();
+        end.cancel();
+        assert!(futures_util::poll!(pin!(gather(&none, later, &end))).is_ready(), "nothing comes any more");
+    }
 
     #[test]
     fn no_statement_has_two_results_for_one_delivery() {
