@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use onering_delivery::{HeldReason, Work};
 
 use crate::testing::{LEASE, World};
-use crate::{deliveries, leases, settlement};
+use crate::{deliveries, leases, monitoring_reads, settlement};
 
 /// Once through every hot statement: ingest, sweep, renew, settle.
 async fn round(world: &mut World) {
@@ -217,12 +217,62 @@ async fn nobody_is_read_but_those_concerned() {
     world.sql("COMMIT").await;
 }
 
+/// As many deliveries of one owner as make a limit of 20,000 look like no limit: Postgres takes the two bounds of an owner's rows
+/// for a ninth of the table. A young day's table is not analysed, and what waits in it is taken for everything.
+#[tokio::test]
+async fn looks_at_the_newest_read_no_more_than_their_bound() {
+    let mut world = World::new().await;
+    let webhook = world.subscription("acme", "*").await;
+    world
+        .sql(&format!(
+            "INSERT INTO webhook_deliveries (delivery_id, event_id, webhook_id, owner_id, event_type, status, attempt_count, \
+                 delivered_at, settled_at, created_at) \
+             SELECT onering.uuid_v7(), onering.uuid_v7(), '{}', 'acme', 'a.b', 'DELIVERED', 1, now(), now(), now() \
+             FROM generate_series(1, 60000)",
+            webhook.uuid()
+        ))
+        .await;
+    let owner = "acme".parse().unwrap();
+    let since = world.clock.now();
+    for statistics in ["", "ANALYZE webhook_deliveries"] {
+        world.sql(statistics).await;
+        for (what, most) in [("list", 100), ("recent", 20_000), ("health", 20_000), ("waiting", 0)] {
+            world.sql("SELECT pg_stat_force_next_flush()").await;
+            world.sql("BEGIN").await;
+            let connection = &mut world.connection;
+            match what {
+                "list" => {
+                    let page = deliveries::Page { limit: 99, before: None };
+                    let filter = deliveries::DeliveryFilter::default();
+                    let page = deliveries::list(connection, &owner, &filter, page).await.unwrap();
+                    assert_eq!(page.items.len(), 99);
+                }
+                "recent" => {
+                    let filter = monitoring_reads::RecentFilter { webhook_id: Some(webhook), ..Default::default() };
+                    let recent = monitoring_reads::recent_deliveries(connection, &filter, 50).await.unwrap();
+                    assert_eq!(recent.len(), 50);
+                }
+                "health" => {
+                    let health = monitoring_reads::subscription_health(connection, webhook, since).await.unwrap();
+                    assert_eq!(health.unwrap().waiting, monitoring_reads::Waiting::default());
+                }
+                _ => {
+                    let waiting = monitoring_reads::waiting(connection).await.unwrap();
+                    assert_eq!(waiting, monitoring_reads::Waiting::default());
+                }
+            }
+            assert_read(&mut world, what, most).await;
+            world.sql("COMMIT").await;
+        }
+    }
+}
+
 /// Rows of deliveries that this transaction has read.
 async fn assert_read(world: &mut World, what: &str, most: i64) {
     let read = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_xact_user_tables \
                 WHERE relname LIKE 'webhook_deliveries%'";
     let read = world.number(read).await;
-    assert!((1..=most).contains(&read), "{read} rows were read to {what}");
+    assert!((most.min(1)..=most).contains(&read), "{read} rows were read to {what}");
 }
 
 #[tokio::test]
