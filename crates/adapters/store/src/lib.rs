@@ -16,6 +16,7 @@ pub mod admin_keys;
 pub mod api_keys;
 pub mod audit_log;
 pub mod blocklist;
+mod by_index;
 mod certificates;
 pub mod circuit_events;
 mod columns;

@@ -22,8 +22,8 @@ use crate::{Context, StoreError};
 /// Where a change of partitions and something else are in each other's way, the change gives up and the next run tries again. All
 /// its waits together (three parents) end before Postgres' `deadlock_timeout` (1 s) makes somebody else the victim.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '250ms'";
-/// For what is done under the locks of a drop: everybody else waits meanwhile, so it must not be long.
-const BE_QUICK: &str = "SET LOCAL statement_timeout = '5s'";
+/// For what is done under the locks of a drop: everybody else waits meanwhile, so it must not be long, let alone a scan.
+const BE_QUICK: &str = "SET LOCAL statement_timeout = '5s'; SET LOCAL enable_seqscan = off";
 /// Dropping a partition locks its parent, which all statements lock first; who locks the partition before is in their way.
 const LOCK_PARENTS: &str = "LOCK TABLE ONLY public.webhook_events, ONLY public.webhook_deliveries, ONLY public.external_delivery_logs \
                             IN ACCESS EXCLUSIVE MODE";

@@ -96,10 +96,8 @@ impl PoolConfig {
 /// Opens one connection on the calling runtime, which must outlive it.
 ///
 /// The session commits durably (`synchronous_commit=on`, whatever the server's default is) and resolves names in `public` only:
-/// a role named like the schema `onering` would otherwise look there first. Compiling statements is switched off, and so is
-/// starting processes to share them: both take longer than these run. Whatever an index can bring is brought by it and in its order:
-/// every day has new tables, which Postgres takes for other than they are until it has analysed them, and bounds of two columns
-/// for less selective than a limit.
+/// a role named like the schema `onering` would otherwise look there first. Compiling statements that run for a millisecond
+/// is switched off.
 ///
 /// # Errors
 /// [`StoreError::Connect`] when Postgres or TLS refuses, or says nothing for 5 seconds.
@@ -115,9 +113,7 @@ async fn connect_within(config: &PoolConfig, limit: Duration) -> Result<AsyncPgC
         };
         connection
             .batch_execute(&format!(
-                "SET synchronous_commit TO on; SET search_path TO public; SET jit TO off; \
-                 SET max_parallel_workers_per_gather TO 0; SET enable_seqscan TO off; SET enable_bitmapscan TO off; \
-                 SET statement_timeout TO {}",
+                "SET synchronous_commit TO on; SET search_path TO public; SET jit TO off; SET statement_timeout TO {}",
                 config.statement_timeout.as_millis()
             ))
             .await?;

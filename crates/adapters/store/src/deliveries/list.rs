@@ -13,6 +13,7 @@ use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use uuid::Uuid;
 
 use super::row::{Delivery, Row};
+use crate::by_index::by_index;
 use crate::statement::{PlannedEachTime, held_reasons, newest_of_owner, statement};
 use crate::{Context, StoreError};
 
@@ -314,18 +315,22 @@ async fn load(
             $statement { first, after, owner_id, webhook_id, status, event_type, held, held_reason, limit $(, $event)* }
         }};
     }
-    let rows: Result<Vec<Row>, _> = match source {
+    macro_rules! load {
+        ($statement:ident) => {
+            by_index(connection, LIST, async |connection| query!($statement).load(connection).await).await?
+        };
+    }
+    let mut rows: Vec<Row> = match source {
         Source::Event(event) => {
             let (event_id, event_first) = (event.uuid(), DeliveryId::floor(event.unix_ms()).uuid());
             let event_after = DeliveryId::floor(event.unix_ms() + 1).uuid();
-            query!(OfEvent, event_id, event_first, event_after).load(connection).await
+            query!(OfEvent, event_id, event_first, event_after).load(connection).await.during(LIST)?
         }
-        Source::Owner => query!(OfOwner).load(connection).await,
-        Source::Waiting => PlannedEachTime(query!(OfWaiting)).load(connection).await,
-        Source::Failed => query!(Failed).load(connection).await,
-        Source::All => query!(OfAll).load(connection).await,
+        Source::Owner => load!(OfOwner),
+        Source::Waiting => PlannedEachTime(query!(OfWaiting)).load(connection).await.during(LIST)?,
+        Source::Failed => load!(Failed),
+        Source::All => load!(OfAll),
     };
-    let mut rows = rows.during(LIST)?;
     let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = rows.len() > wanted;
     rows.truncate(wanted);
@@ -347,14 +352,19 @@ async fn end(
     owner_id: Option<String>,
     webhook_id: Option<Uuid>,
 ) -> Result<Option<DeliveryId>, StoreError> {
-    let end = match source {
+    macro_rules! load {
+        ($end:expr) => {
+            by_index(connection, LIST, async |connection| $end.get_result(connection).await.optional()).await?
+        };
+    }
+    let end: Option<Uuid> = match source {
         // These are looked through to their end.
-        Source::Event(_) | Source::Waiting => return Ok(None),
-        Source::Owner => OfOwnerEnd { first, after, owner_id, webhook_id }.get_result::<Uuid>(connection).await,
-        Source::Failed => FailedEnd { first, after }.get_result(connection).await,
-        Source::All => OfAllEnd { first, after }.get_result(connection).await,
+        Source::Event(_) | Source::Waiting => None,
+        Source::Owner => load!(OfOwnerEnd { first, after, owner_id, webhook_id }),
+        Source::Failed => load!(FailedEnd { first, after }),
+        Source::All => load!(OfAllEnd { first, after }),
     };
-    Ok(end.optional().during(LIST)?.map(DeliveryId::from_uuid))
+    Ok(end.map(DeliveryId::from_uuid))
 }
 
 /// The ids that are asked for: from the first until before the second.

@@ -4,7 +4,7 @@ use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 /// `EXPLAIN` of a statement.
 pub(crate) struct Explain<Q>(Q);
@@ -26,12 +26,13 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Explain<Q> {
     }
 }
 
-/// The plan of a statement in a session as [`connect`](crate::connect) opens it: reading a whole table is the last resort, also of
-/// a test's tables, which are all but empty.
+/// The plan of a statement when reading a whole table is the last resort: as it is with full tables. A test's tables
+/// are all but empty, so that by cost alone the planner would read them whole.
 pub(crate) async fn plan<Q>(conn: &mut AsyncPgConnection, statement: Q) -> String
 where
     Explain<Q>: LoadQuery<'static, AsyncPgConnection, String> + 'static,
 {
+    conn.batch_execute("SET enable_seqscan = off").await.unwrap();
     let lines: Vec<String> = Explain(statement).load(conn).await.unwrap();
     lines.join("\n")
 }

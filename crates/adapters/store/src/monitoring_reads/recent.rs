@@ -13,11 +13,13 @@ use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use onering_metrics_model::RecentDelivery;
 use uuid::Uuid;
 
+use crate::StoreError;
+use crate::by_index::by_index;
 use crate::columns::{count, word};
 use crate::statement::{held_reasons, newest_of_owner, statement};
-use crate::{Context, StoreError};
 
 const TABLE: &str = "webhook_deliveries";
+const LIST: &str = "list recent deliveries";
 
 /// Which deliveries; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -207,10 +209,13 @@ pub async fn recent_deliveries(
     let limit = limit.into();
     macro_rules! load {
         ($statement:ident) => {
-            $statement { owner_id, webhook_id, status, event_type, held, held_reason, limit }.load(conn).await
+            by_index(conn, LIST, async |conn| {
+                $statement { owner_id, webhook_id, status, event_type, held, held_reason, limit }.load(conn).await
+            })
+            .await
         };
     }
-    let rows: Result<Vec<Row>, _> = match filter.status {
+    let rows: Vec<Row> = match filter.status {
         Some(Status::Dead | Status::ReplayExpired | Status::Cancelled) => load!(RecentFailed),
         // Not by what waits: that may be other partners', any amount of it.
         _ if owner_id.is_some() || webhook_id.is_some() => load!(RecentOfOwner),
@@ -219,6 +224,6 @@ pub async fn recent_deliveries(
         Some(Status::Pending) => load!(RecentPending),
         Some(Status::Retrying) => load!(RecentRetrying),
         Some(Status::Delivered) | None => load!(RecentOfAll),
-    };
-    rows.during("list recent deliveries")?.into_iter().map(RecentDelivery::try_from).collect()
+    }?;
+    rows.into_iter().map(RecentDelivery::try_from).collect()
 }

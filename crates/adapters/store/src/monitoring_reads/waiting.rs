@@ -11,10 +11,12 @@ use onering_delivery::{HeldReason, Status};
 use onering_ids::SubscriptionId;
 use uuid::Uuid;
 
+use crate::StoreError;
+use crate::by_index::by_index;
 use crate::columns::word;
 use crate::statement::{held_reasons, newest_of_owner, statement};
-use crate::{Context, StoreError};
 
+const COUNT: &str = "count waiting deliveries";
 const TABLE: &str = "webhook_deliveries";
 
 /// The deliveries that are not final.
@@ -93,7 +95,7 @@ struct Row {
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
 pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError> {
-    gathered(AllWaiting {}.load(conn).await.during("count waiting deliveries")?)
+    gathered(by_index(conn, COUNT, async |conn| AllWaiting {}.load(conn).await).await?)
 }
 
 /// What waits now for one subscription. PENDING ones that are not held are counted among its partner's 20,000 newest
@@ -102,8 +104,8 @@ pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
 pub async fn waiting_of(conn: &mut AsyncPgConnection, webhook_id: SubscriptionId) -> Result<Waiting, StoreError> {
-    let rows = WaitingOf { webhook_id: webhook_id.uuid() }.load(conn).await.during("count waiting deliveries")?;
-    gathered(rows)
+    let query = WaitingOf { webhook_id: webhook_id.uuid() };
+    gathered(by_index(conn, COUNT, async |conn| query.load(conn).await).await?)
 }
 
 fn gathered(rows: Vec<Row>) -> Result<Waiting, StoreError> {

@@ -12,7 +12,7 @@ async fn setting(connection: &mut AsyncPgConnection, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_session_commits_durably_looks_in_public_is_bounded_and_runs_in_one_process() {
+async fn a_session_commits_durably_looks_in_public_and_is_bounded() {
     let world = World::new().await;
     let admin = world.database.connect().await;
     let name = world.database.name();
@@ -25,8 +25,6 @@ async fn a_session_commits_durably_looks_in_public_is_bounded_and_runs_in_one_pr
         ("statement_timeout", "1500ms"),
         ("application_name", "worker-7"),
         ("TimeZone", "UTC"),
-        ("jit", "off"),
-        ("max_parallel_workers_per_gather", "0"),
     ] {
         assert_eq!(setting(&mut connection, name).await, value);
     }
