@@ -1,29 +1,52 @@
-//! [`by_index`]: reads that follow an index in its order, whatever Postgres takes the tables for.
+//! [`by_index`]: reads that follow an index, whatever Postgres takes the tables for.
 
 use diesel::QueryResult;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
 use crate::{Context, StoreError, transaction};
 
-/// Processes of its own for a read of some milliseconds take longer than it does.
-const SETTINGS: &str = "SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off; \
-                        SET LOCAL max_parallel_workers_per_gather TO 0";
+/// Which way a read is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Along {
+    /// Along one index in its order, up to a limit.
+    ItsOrder,
+    /// Along indexes that bring just what is wanted, and all of it: in the order of the pages where that is cheaper.
+    AnyOrder,
+}
 
-/// Runs one statement that an index answers in its order, up to a limit.
+impl Along {
+    /// Processes of its own for a read of some milliseconds take longer than it does. Whoever asked may have gone halfway:
+    /// the pool finds that out when it hands the connection out again, and until then it would keep its locks.
+    const fn settings(self) -> &'static str {
+        match self {
+            Self::ItsOrder => {
+                "SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off; \
+                 SET LOCAL max_parallel_workers_per_gather TO 0; SET LOCAL idle_in_transaction_session_timeout TO '5s'"
+            }
+            Self::AnyOrder => {
+                "SET LOCAL enable_seqscan TO off; SET LOCAL max_parallel_workers_per_gather TO 0; \
+                 SET LOCAL idle_in_transaction_session_timeout TO '5s'"
+            }
+        }
+    }
+}
+
+/// Runs one statement that indexes answer, in a transaction of its own: in another's the settings would stay until its end.
 ///
 /// By its estimates Postgres may read and sort everything instead: every day has new tables, all of which it takes to be due
 /// until they are analysed, and it takes the row comparisons that bound an owner's rows for a ninth of the table, so that a
-/// limit of 20,000 looks like none. Not for what reads most of a table, nor for what filters by two indexes at once.
+/// limit of 20,000 looks like none. Not for what reads most of a table.
 ///
 /// # Errors
-/// [`StoreError::Query`], during `what`.
+/// [`StoreError::Query`]: during `what`, or when Postgres fails before or after it.
 pub(crate) async fn by_index<T>(
     connection: &mut AsyncPgConnection,
+    along: Along,
     what: &'static str,
     read: impl AsyncFnOnce(&mut AsyncPgConnection) -> QueryResult<T>,
 ) -> Result<T, StoreError> {
     transaction(connection, async |connection| {
-        connection.batch_execute(SETTINGS).await.during("choose how to read")?;
+        connection.batch_execute(along.settings()).await.during("choose how to read")?;
         read(connection).await.during(what)
     })
     .await

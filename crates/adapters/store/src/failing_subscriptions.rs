@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 pub(crate) use self::telling::tell_gone;
 use self::telling::{Trouble, host_of, tell};
+use crate::by_index::{Along, by_index};
 use crate::columns::{count, interval, smallint, word};
 use crate::monitoring_reads::waiting_of;
 use crate::statement::{newest_of_owner, statement};
@@ -178,8 +179,9 @@ pub async fn take(
 /// Why it is disabled, for its owner: since when it fails and what went wrong last.
 async fn reason(connection: &mut AsyncPgConnection, subscription: &FailingSubscription) -> Result<String, StoreError> {
     let query = LastError { owner_id: subscription.owner_id.as_str(), webhook_id: subscription.webhook_id.uuid() };
+    let read = async |connection: &mut AsyncPgConnection| query.get_result(connection).await.optional();
     let found: Option<Option<String>> =
-        query.get_result(connection).await.optional().during("read a subscription's last error")?;
+        by_index(connection, Along::ItsOrder, "read a subscription's last error", read).await?;
     let since = subscription.failing_since.to_rfc3339_opts(SecondsFormat::Secs, true);
     Ok(match found.flatten() {
         Some(error) => format!("every attempt has failed since {since}; the last one: {error}"),

@@ -20,6 +20,7 @@ pub use totals::{
     request_latency, request_totals,
 };
 pub use troubled::{TroubledSubscriptions, troubled_subscriptions};
+pub(crate) use waiting::waiting_of_within;
 pub use waiting::{HeldCount, Waiting, waiting, waiting_of};
 
 #[cfg(test)]

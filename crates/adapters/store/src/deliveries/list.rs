@@ -13,7 +13,7 @@ use onering_ids::{DeliveryId, EventId, OwnerId, SubscriptionId};
 use uuid::Uuid;
 
 use super::row::{Delivery, Row};
-use crate::by_index::by_index;
+use crate::by_index::{Along, by_index};
 use crate::statement::{PlannedEachTime, held_reasons, newest_of_owner, statement};
 use crate::{Context, StoreError};
 
@@ -317,7 +317,8 @@ async fn load(
     }
     macro_rules! load {
         ($statement:ident) => {
-            by_index(connection, LIST, async |connection| query!($statement).load(connection).await).await?
+            by_index(connection, Along::ItsOrder, LIST, async |connection| query!($statement).load(connection).await)
+                .await?
         };
     }
     let mut rows: Vec<Row> = match source {
@@ -354,7 +355,8 @@ async fn end(
 ) -> Result<Option<DeliveryId>, StoreError> {
     macro_rules! load {
         ($end:expr) => {
-            by_index(connection, LIST, async |connection| $end.get_result(connection).await.optional()).await?
+            by_index(connection, Along::ItsOrder, LIST, async |connection| $end.get_result(connection).await.optional())
+                .await?
         };
     }
     let end: Option<Uuid> = match source {

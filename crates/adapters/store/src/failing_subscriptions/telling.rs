@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::columns::{count, word};
-use crate::monitoring_reads::waiting_of;
+use crate::monitoring_reads::waiting_of_within;
 use crate::statement::statement;
 use crate::{Context, StoreError};
 
@@ -131,7 +131,7 @@ pub(crate) async fn tell_gone(
     for (webhook_id, owner_id, url, reason, failing_since, seconds, warnings) in rows {
         let webhook_id = SubscriptionId::from_uuid(webhook_id);
         let status_before = disabled.iter().find(|(id, _)| *id == webhook_id).map_or("", |(_, status)| status.as_str());
-        let waiting = waiting_of(connection, webhook_id).await?;
+        let waiting = waiting_of_within(connection, webhook_id).await?;
         let owner_id: OwnerId = word("external_webhooks", "owner_id", &owner_id)?;
         let trouble = Trouble {
             webhook_id,

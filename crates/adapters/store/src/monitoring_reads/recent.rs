@@ -14,7 +14,7 @@ use onering_metrics_model::RecentDelivery;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::by_index::by_index;
+use crate::by_index::{Along, by_index};
 use crate::columns::{count, word};
 use crate::statement::{held_reasons, newest_of_owner, statement};
 
@@ -209,7 +209,7 @@ pub async fn recent_deliveries(
     let limit = limit.into();
     macro_rules! load {
         ($statement:ident) => {
-            by_index(conn, LIST, async |conn| {
+            by_index(conn, Along::ItsOrder, LIST, async |conn| {
                 $statement { owner_id, webhook_id, status, event_type, held, held_reason, limit }.load(conn).await
             })
             .await

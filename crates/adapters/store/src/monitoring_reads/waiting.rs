@@ -11,10 +11,10 @@ use onering_delivery::{HeldReason, Status};
 use onering_ids::SubscriptionId;
 use uuid::Uuid;
 
-use crate::StoreError;
-use crate::by_index::by_index;
+use crate::by_index::{Along, by_index};
 use crate::columns::word;
 use crate::statement::{held_reasons, newest_of_owner, statement};
+use crate::{Context, StoreError};
 
 const COUNT: &str = "count waiting deliveries";
 const TABLE: &str = "webhook_deliveries";
@@ -95,7 +95,7 @@ struct Row {
 /// # Errors
 /// [`StoreError::Query`] when Postgres fails.
 pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError> {
-    gathered(by_index(conn, COUNT, async |conn| AllWaiting {}.load(conn).await).await?)
+    gathered(by_index(conn, Along::AnyOrder, COUNT, async |conn| AllWaiting {}.load(conn).await).await?)
 }
 
 /// What waits now for one subscription. PENDING ones that are not held are counted among its partner's 20,000 newest
@@ -105,7 +105,15 @@ pub async fn waiting(conn: &mut AsyncPgConnection) -> Result<Waiting, StoreError
 /// [`StoreError::Query`] when Postgres fails.
 pub async fn waiting_of(conn: &mut AsyncPgConnection, webhook_id: SubscriptionId) -> Result<Waiting, StoreError> {
     let query = WaitingOf { webhook_id: webhook_id.uuid() };
-    gathered(by_index(conn, COUNT, async |conn| query.load(conn).await).await?)
+    gathered(by_index(conn, Along::ItsOrder, COUNT, async |conn| query.load(conn).await).await?)
+}
+
+/// [`waiting_of`] as a part of a transaction, whose other statements are planned as ever.
+pub(crate) async fn waiting_of_within(
+    transaction: &mut AsyncPgConnection,
+    webhook_id: SubscriptionId,
+) -> Result<Waiting, StoreError> {
+    gathered(WaitingOf { webhook_id: webhook_id.uuid() }.load(transaction).await.during(COUNT)?)
 }
 
 fn gathered(rows: Vec<Row>) -> Result<Waiting, StoreError> {
