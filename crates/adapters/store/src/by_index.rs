@@ -51,3 +51,28 @@ pub(crate) async fn by_index<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::dsl::sql;
+    use diesel::sql_types::Text;
+    use diesel_async::RunQueryDsl;
+
+    use super::*;
+    use crate::testing::World;
+
+    const SHOWN: &str = "SELECT concat_ws(' ', current_setting('enable_seqscan'), current_setting('enable_bitmapscan'), \
+                         current_setting('max_parallel_workers_per_gather'), current_setting('idle_in_transaction_session_timeout'))";
+
+    #[tokio::test]
+    async fn the_settings_are_there_for_the_read_and_gone_after_it() {
+        let mut world = World::new().await;
+        let before = world.text(SHOWN).await.unwrap();
+        for (along, expected) in [(Along::ItsOrder, "off off 0 5s"), (Along::AnyOrder, "off on 0 5s")] {
+            let read = async |connection: &mut AsyncPgConnection| sql::<Text>(SHOWN).get_result(connection).await;
+            let shown: String = by_index(&mut world.connection, along, "show settings", read).await.unwrap();
+            assert_eq!(shown, expected);
+            assert_eq!(world.text(SHOWN).await.unwrap(), before);
+        }
+    }
+}

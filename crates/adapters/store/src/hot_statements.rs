@@ -239,27 +239,31 @@ async fn looks_at_the_newest_and_at_what_waits_read_no_more_than_that() {
             assert_eq!(page.items.len(), 99);
         });
         // One more of each day that has some.
-        assert!((100..=101).contains(&read.await));
+        assert_within(read.await, 100..=101);
         let read = rows_read(&mut world, async |connection| {
             let filter = monitoring_reads::RecentFilter { webhook_id: Some(webhook), ..Default::default() };
             let recent = monitoring_reads::recent_deliveries(connection, &filter, 50).await.unwrap();
             assert_eq!(recent.len(), 50);
         });
-        assert!((20_000..=20_001).contains(&read.await));
+        assert_within(read.await, 20_000..=20_001);
         let read = rows_read(&mut world, async |connection| {
             let waiting = monitoring_reads::waiting_of(connection, webhook).await.unwrap();
             assert_eq!(waiting.held.len(), 1);
         });
         // What is held is looked for by reason, then counted.
-        assert!((20_000..=20_006).contains(&read.await));
+        assert_within(read.await, 20_000..=20_006);
         let read = rows_read(&mut world, async |connection| {
             let found = monitoring_reads::waiting(connection).await.unwrap();
             assert_eq!((found.pending, found.oldest_waiting_at), (2, Some(waiting.created_at.to_utc())));
         });
-        assert!((1..=6).contains(&read.await));
+        assert_within(read.await, 1..=6);
     }
     let setting = world.text("SELECT current_setting('enable_seqscan') || current_setting('enable_bitmapscan')").await;
     assert_eq!(setting.as_deref(), Some("onon"), "other statements are planned as ever");
+}
+
+fn assert_within(read: i64, bound: std::ops::RangeInclusive<i64>) {
+    assert!(bound.contains(&read), "{read} rows were read, not {bound:?}");
 }
 
 async fn many_delivered(world: &mut World, webhook: SubscriptionId) {

@@ -6,8 +6,8 @@
 //!
 //! What always holds here: Postgres is the truth, and its clock alone judges leases. Every change of a delivery's state is
 //! one conditional statement whose answer says which rows it really changed. Hot statements have constant SQL
-//! (`statement.rs`), so each connection prepares them once. Lists and what waits are read by an index in its order (`by_index.rs`),
-//! whatever Postgres takes a day's table for.
+//! (`statement.rs`), so each connection prepares them once. What is newest and what waits is read along an index
+//! (`by_index.rs`), whatever Postgres takes a day's table for.
 //!
 //! Deliberately absent: retry policy and decisions (domain crates), Redis (`onering-queue`), a clock of its own, and any
 //! transaction that outlives a function, let alone an HTTP request.
